@@ -1,1 +1,26 @@
-//! TODO
+#![doc = include_str!("../README.md")]
+
+pub mod abi;
+mod command;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod guest;
+mod hsm;
+mod refusal;
+mod request;
+mod response;
+
+pub use abi::{AccountField, AccountForm, ErrorCode, FieldKind, Host, KeyHandle, KeyPurpose, PinHandle};
+pub use command::{Command, respond};
+pub use hsm::Hsm;
+pub use refusal::{Refusal, Result};
+pub use request::{KeyField, Ksn, LegacyOptions, PinDestination, Request};
+pub use response::Response;
+
+/// What a command file imports.
+pub mod prelude {
+    pub use crate::{
+        AccountField, AccountForm, ErrorCode, FieldKind, Hsm, KeyField, KeyHandle, KeyPurpose, Ksn, LegacyOptions, PinDestination, PinHandle, Refusal, Request, Response,
+        Result, command,
+    };
+}

@@ -1,0 +1,173 @@
+//! What a guest holds instead of a key or a PIN, and what a key is opened for.
+
+use super::wire::{Reader, Wire};
+
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name(u32);
+
+        impl $name {
+            /// The handle of entry `index` of a session's table. Only a host makes handles that mean something.
+            #[must_use]
+            pub const fn from_index(index: u32) -> Self {
+                Self(index)
+            }
+
+            /// The entry of the session's table.
+            #[must_use]
+            pub const fn index(self) -> u32 {
+                self.0
+            }
+        }
+
+        impl Wire<'_> for $name {
+            fn put(&self, out: &mut Vec<u8>) {
+                self.0.put(out);
+            }
+            fn get(from: &mut Reader<'_>) -> Option<Self> {
+                u32::get(from).map(Self)
+            }
+        }
+    };
+}
+
+handle! {
+    /// A key that the host holds for this request. It knows its purpose and is void when the request ends.
+    KeyHandle
+}
+handle! {
+    /// A PIN that the host holds for this request. It is void when the request ends.
+    PinHandle
+}
+
+/// What a key is opened, generated or imported for: a key type code of the variant LMK, or a role that a security setting or
+/// a key block decides.
+///
+/// The three characters are the key type code (`001` for a ZPK) where there is one (keys.md section 2). Which LMK pair and
+/// variant, or which key usages of a key block, that means is the host's knowledge.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyPurpose([u8; 3]);
+
+macro_rules! purposes {
+    ($($name:ident = $code:literal, $text:literal;)*) => {
+        impl KeyPurpose {
+            $(#[doc = concat!("`", $code, "`: ", $text, ".")]
+            pub const $name: Self = Self(*match $code.as_bytes().first_chunk::<3>() {
+                Some(code) => code,
+                None => b"???",
+            });)*
+        }
+    };
+}
+
+purposes! {
+    ZMK = "000", "zone master key";
+    ZMK_COMPONENT = "100", "zone master key component";
+    ZPK = "001", "zone PIN key";
+    PVK = "002", "PIN verification key";
+    TPK = "TPK", "terminal PIN key: 002, or 70D where key type 002 is separated";
+    TMK = "TMK", "terminal master key: 002, or 80D where key type 002 is separated";
+    TERMINAL = "TMT", "any key of LMK pair 14-15 variant 0: TMK, TPK or PVK (legacy commands)";
+    PIN_KEY = "PIN", "a ZPK or TPK whose key block says which";
+    IKEY = "302", "DUKPT initial key";
+    CVK = "402", "card verification key pair";
+    TAK = "003", "terminal authentication key";
+    WWK = "006", "watchword key";
+    ZAK = "008", "zone authentication key";
+    ZEK = "00A", "zone encryption key";
+    DEK = "00B", "data encryption key";
+    TEK = "30B", "terminal encryption key";
+    BDK = "BDK", "base derivation key of any type, as its key block says";
+    BDK_1 = "009", "base derivation key type 1";
+    BDK_2 = "609", "base derivation key type 2";
+    BDK_3 = "809", "base derivation key type 3";
+    BDK_4 = "909", "base derivation key type 4";
+    MK_AC = "109", "issuer master key for application cryptograms";
+    MK_SMI = "209", "issuer master key for secure messaging with integrity";
+    MK_SMC = "309", "issuer master key for secure messaging with confidentiality";
+    MK_DAC = "409", "issuer master key for data authentication codes";
+    MK_DN = "509", "issuer master key for ICC dynamic numbers";
+    MK_CVC3 = "709", "issuer master key for CVC3";
+    HMAC = "10C", "HMAC key";
+    RSA_PRIVATE = "00C", "RSA private key";
+    KEY_BLOCK = "FFF", "whatever the key block says";
+}
+
+impl KeyPurpose {
+    /// The purpose with this key type code, as commands with a key type field carry it. The host refuses codes it does not know.
+    #[must_use]
+    pub const fn from_code(code: [u8; 3]) -> Self {
+        Self(code)
+    }
+
+    /// The three characters.
+    #[must_use]
+    pub const fn code(self) -> [u8; 3] {
+        self.0
+    }
+
+    /// The three characters as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.0).unwrap_or("???")
+    }
+}
+
+impl core::fmt::Debug for KeyPurpose {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Wire<'_> for KeyPurpose {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
+        <[u8; 3]>::get(from).map(Self)
+    }
+}
+
+/// An account field as it stands in a request, and which of the forms of pins.md 1.4 it has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AccountField<'a> {
+    /// The form.
+    pub form: AccountForm,
+    /// The characters of the field. The host checks them.
+    pub digits: &'a [u8],
+}
+
+/// The forms of an account field (pins.md 1.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountForm {
+    /// The 12 rightmost digits of the PAN without its check digit.
+    Twelve,
+    /// 18 characters for format 04: the PAN without its check digit, right-justified, filled with `F`.
+    Plus,
+    /// The whole PAN with its check digit, for format 48.
+    Pan,
+}
+
+impl core::fmt::Debug for AccountField<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "AccountField {{ {:?}, {} characters }}", self.form, self.digits.len())
+    }
+}
+
+impl<'a> Wire<'a> for AccountField<'a> {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.form as u8).put(out);
+        self.digits.put(out);
+    }
+    fn get(from: &mut Reader<'a>) -> Option<Self> {
+        let form = match u8::get(from)? {
+            0 => AccountForm::Twelve,
+            1 => AccountForm::Plus,
+            2 => AccountForm::Pan,
+            _ => return None,
+        };
+        Some(Self { form, digits: <&[u8]>::get(from)? })
+    }
+}

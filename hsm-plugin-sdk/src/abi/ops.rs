@@ -1,0 +1,133 @@
+//! The host operations, by family. One table per family makes the host's trait, the guest's functions and the import table.
+
+mod base;
+mod card;
+mod emv;
+mod keys;
+mod pins;
+
+pub use base::{BaseOps, FieldKind};
+pub use card::CardOps;
+pub use emv::EmvOps;
+pub use keys::KeyOps;
+pub use pins::PinOps;
+
+use super::ErrorCode;
+
+/// All operations: what a security module offers to a command.
+pub trait Host: BaseOps + KeyOps + PinOps + CardOps + EmvOps {}
+
+impl<T: BaseOps + KeyOps + PinOps + CardOps + EmvOps> Host for T {}
+
+/// One host operation as an import.
+pub struct OpInfo {
+    /// Name of the import.
+    pub name: &'static str,
+    /// First line of the operation's documentation.
+    pub summary: &'static str,
+    /// Whether it can take milliseconds. A plugin that imports a slow operation runs on the worker pool.
+    pub slow: bool,
+    /// Decodes the arguments, calls the operation and encodes its result.
+    ///
+    /// # Errors
+    /// The operation's own code, or [`ErrorCode::INTERNAL`] if the arguments do not decode.
+    pub call: fn(&mut dyn Host, &[u8], &mut Vec<u8>) -> Result<(), ErrorCode>,
+}
+
+impl core::fmt::Debug for OpInfo {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "OpInfo {{ {}, slow: {} }}", self.name, self.slow)
+    }
+}
+
+/// Every operation of every family.
+pub fn operations() -> impl Iterator<Item = &'static OpInfo> {
+    [base::OPERATIONS, keys::OPERATIONS, pins::OPERATIONS, card::OPERATIONS, emv::OPERATIONS].into_iter().flatten()
+}
+
+/// Makes a family of operations from its table.
+///
+/// Gives the trait for hosts, `OPERATIONS` for the import table, and methods of [`Hsm`](crate::Hsm) for commands. In a guest each
+/// method names its own import, so a module imports exactly the operations it uses. `@slow fn` marks an operation that can
+/// take milliseconds.
+macro_rules! host_operations {
+    (@slow slow) => { true };
+    (@slow) => { false };
+    (
+        $(#[$trait_doc:meta])*
+        pub trait $Trait:ident {
+            $(
+                #[doc = $summary:literal]
+                $(#[$doc:meta])*
+                $(@$slow:ident)? fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;
+            )*
+        }
+    ) => {
+        $(#[$trait_doc])*
+        pub trait $Trait {
+            $(
+                #[doc = $summary]
+                $(#[$doc])*
+                #[allow(clippy::too_many_arguments, reason = "an operation takes what its command's fields give")]
+                fn $name(&mut self, $($arg: $ty),*) -> Result<$ret, $crate::abi::ErrorCode>;
+            )*
+        }
+
+        pub(super) static OPERATIONS: &[$crate::abi::OpInfo] = &[
+            $($crate::abi::OpInfo {
+                name: stringify!($name),
+                summary: $summary.trim_ascii(),
+                slow: host_operations!(@slow $($slow)?),
+                call: {
+                    #[allow(unused_variables, unused_mut, reason = "operations without arguments")]
+                    fn call(
+                        host: &mut dyn $crate::abi::Host,
+                        args: &[u8],
+                        out: &mut Vec<u8>,
+                    ) -> Result<(), $crate::abi::ErrorCode> {
+                        let mut reader = $crate::abi::wire::Reader::new(args);
+                        $(let $arg = <$ty as $crate::abi::wire::Wire<'_>>::get(&mut reader)
+                            .ok_or($crate::abi::ErrorCode::INTERNAL)?;)*
+                        if !reader.is_empty() {
+                            return Err($crate::abi::ErrorCode::INTERNAL);
+                        }
+                        let result = $Trait::$name(host, $($arg),*)?;
+                        $crate::abi::wire::Wire::put(&result, out);
+                        Ok(())
+                    }
+                    call
+                },
+            }),*
+        ];
+
+        impl $crate::Hsm<'_> {
+            $(
+                #[doc = $summary]
+                $(#[$doc])*
+                #[allow(clippy::too_many_arguments, reason = "an operation takes what its command's fields give")]
+                #[allow(unused_mut, reason = "operations without arguments")]
+                #[inline]
+                pub fn $name(&self, $($arg: $ty),*) -> Result<$ret, $crate::abi::ErrorCode> {
+                    #[cfg(not(target_family = "wasm"))]
+                    {
+                        self.with_host(|host| $Trait::$name(host, $($arg),*))
+                    }
+                    #[cfg(target_family = "wasm")]
+                    {
+                        #[allow(unsafe_code, reason = "declares the import of this operation")]
+                        mod import {
+                            #[link(wasm_import_module = "hsm")]
+                            unsafe extern "C" {
+                                pub(super) fn $name(args: *const u8, len: usize, result: *mut u8, cap: usize) -> i32;
+                            }
+                        }
+                        let mut args = $crate::guest::arguments();
+                        $($crate::abi::wire::Wire::put(&$arg, &mut args);)*
+                        $crate::guest::call(import::$name, &args)
+                    }
+                }
+            )*
+        }
+    };
+}
+pub(crate) use host_operations;

@@ -1,0 +1,32 @@
+//! Operations on PINs.
+
+use super::host_operations;
+use crate::abi::{AccountField, KeyHandle, PinHandle};
+
+host_operations! {
+    /// Operations on PINs. A guest never sees a clear PIN.
+    pub trait PinOps {
+        /// Checks a PIN block format code (2 digits): 23 if unknown or not allowed here, 69 if disabled.
+        fn pin_format(code: [u8; 2]) -> ();
+
+        /// Checks that a PIN block may go from one format to another: 23 if unknown or forbidden, 69 if disabled.
+        fn pin_translation(from: [u8; 2], to: [u8; 2]) -> ();
+
+        /// Decrypts and decodes a PIN block of 8 bytes, or 16 for format 48.
+        ///
+        /// 20 for a bad structure, 22 for the account, 24 for the PIN length.
+        fn pin_decode(key: KeyHandle, format: [u8; 2], block: &[u8], account: AccountField<'_>) -> PinHandle;
+
+        /// Encodes and encrypts a PIN into a block of 8 or 16 bytes.
+        fn pin_encode(pin: PinHandle, key: KeyHandle, format: [u8; 2], account: AccountField<'_>) -> Vec<u8>;
+
+        /// Number of digits of a PIN.
+        fn pin_length(pin: PinHandle) -> u8;
+
+        /// The key that a BDK gives for a key serial number: KSN descriptor (3 hex digits) and KSN field.
+        fn pin_dukpt_key(bdk: KeyHandle, descriptor: [u8; 3], ksn: &[u8]) -> KeyHandle;
+
+        /// Whether a PIN has this Visa PVV. `pvki` and `pvv` are ASCII digits. 27 if the PVK is not of double length.
+        fn pvv_verify(pin: PinHandle, pvk: KeyHandle, account: AccountField<'_>, pvki: u8, pvv: [u8; 4]) -> bool;
+    }
+}

@@ -1,0 +1,590 @@
+//! Reading a request field by field.
+
+use crate::{AccountField, AccountForm, Hsm, KeyPurpose, Refusal, Result, abi::ErrorCode, abi::FieldKind};
+
+/// The delimiter that starts a message trailer.
+const TRAILER: u8 = 0x19;
+
+/// Longest trailer text, without its delimiter (host.md 1.4).
+const MAX_TRAILER: usize = 32;
+
+/// The body of a request: everything after the command code.
+///
+/// Fields are read in order. Each read names the field as the manual does; the name is what a trace shows and what an
+/// explanation of a refusal begins with. A field that is missing or has wrong characters is refused with 15.
+pub struct Request<'h> {
+    hsm: Hsm<'h>,
+    body: &'h [u8],
+    pos: usize,
+    trailer: &'h [u8],
+}
+
+impl core::fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Request {{ {} bytes, at {} }}", self.body.len(), self.pos)
+    }
+}
+
+/// A key field as it stands in the message, and what it is to be opened for.
+#[derive(Clone, Copy)]
+pub struct KeyField<'h> {
+    purpose: KeyPurpose,
+    bytes: &'h [u8],
+}
+
+impl core::fmt::Debug for KeyField<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "KeyField {{ {:?}, {} bytes }}", self.purpose, self.bytes.len())
+    }
+}
+
+impl<'h> KeyField<'h> {
+    /// What the key is for.
+    #[must_use]
+    pub fn purpose(&self) -> KeyPurpose {
+        self.purpose
+    }
+
+    /// The field: optional scheme letter and key.
+    #[must_use]
+    pub fn bytes(&self) -> &'h [u8] {
+        self.bytes
+    }
+
+    /// The scheme letter, or `None` for an untagged key.
+    #[must_use]
+    pub fn scheme(&self) -> Option<u8> {
+        self.bytes.first().copied().filter(|c| !c.is_ascii_hexdigit())
+    }
+
+    /// Whether the field is a key block with an AES key.
+    #[must_use]
+    pub fn is_aes(&self) -> bool {
+        matches!(self.bytes.first(), Some(b'S' | b'R')) && self.bytes.get(8) == Some(&b'A')
+    }
+
+    /// Whether the field is a key block with a base derivation key.
+    #[must_use]
+    pub fn is_bdk(&self) -> bool {
+        matches!(self.bytes.first(), Some(b'S' | b'R')) && matches!(self.bytes.get(6..8), Some(b"B0" | b"41" | b"42" | b"43" | b"44"))
+    }
+
+    /// The same field for another purpose, where a later field decides what the key is.
+    #[must_use]
+    pub fn with_purpose(self, purpose: KeyPurpose) -> Self {
+        Self { purpose, ..self }
+    }
+}
+
+/// A key serial number as a message gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ksn<'h> {
+    /// KSN descriptor: three hexadecimal digits.
+    pub descriptor: [u8; 3],
+    /// The KSN's hexadecimal digits.
+    pub digits: &'h [u8],
+}
+
+/// Where a translated PIN goes: under a ZPK, or under the key that a BDK and a KSN give.
+#[derive(Debug, Clone, Copy)]
+pub struct PinDestination<'h> {
+    /// The ZPK or BDK.
+    pub key: KeyField<'h>,
+    /// The key serial number, for a BDK.
+    pub ksn: Option<Ksn<'h>>,
+}
+
+/// The legacy option group `;` + key scheme (ZMK) + key scheme (LMK) + check value type (keys.md 0.4). Without the group each
+/// value is `0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LegacyOptions {
+    /// Key scheme for the key under the ZMK or TMK.
+    pub scheme_zmk: u8,
+    /// Key scheme for the key under the LMK.
+    pub scheme_lmk: u8,
+    /// Check value type.
+    pub kcv_type: u8,
+    /// Whether the group was there.
+    pub given: bool,
+}
+
+impl<'h> Request<'h> {
+    pub(crate) fn new(body: &'h [u8], hsm: Hsm<'h>) -> Self {
+        Self { hsm, body, pos: 0, trailer: &[] }
+    }
+
+    /// Reads `len` decimal digits.
+    ///
+    /// # Errors
+    /// 15 for a short field or another character.
+    pub fn digits(&mut self, name: &'static str, len: usize) -> Result<&'h [u8]> {
+        self.checked(name, FieldKind::Digits, len, u8::is_ascii_digit, "must be decimal digits")
+    }
+
+    /// Reads `N` decimal digits as an array.
+    ///
+    /// # Errors
+    /// 15 for a short field or another character.
+    pub fn digit_array<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N]> {
+        let at = self.pos;
+        let digits = self.digits(name, N)?;
+        self.array(name, at, digits)
+    }
+
+    /// Reads `len` decimal digits (9 at most) as a number.
+    ///
+    /// # Errors
+    /// 15 for a short field or another character.
+    pub fn number(&mut self, name: &'static str, len: usize) -> Result<usize> {
+        Ok(self.digits(name, len)?.iter().fold(0usize, |n, d| n.wrapping_mul(10).wrapping_add(usize::from(d - b'0'))))
+    }
+
+    /// Reads one decimal digit as a number.
+    ///
+    /// # Errors
+    /// 15 for a missing field or another character.
+    pub fn digit(&mut self, name: &'static str) -> Result<u8> {
+        self.number(name, 1).map(|n| n as u8)
+    }
+
+    /// Reads `len` hexadecimal digits (8 at most) as a number.
+    ///
+    /// # Errors
+    /// 15 for a short field or another character.
+    pub fn hex_number(&mut self, name: &'static str, len: usize) -> Result<usize> {
+        let digits = self.hex_digits(name, len)?;
+        Ok(digits.iter().fold(0usize, |n, d| n.wrapping_mul(16).wrapping_add(usize::from(nibble(*d)))))
+    }
+
+    /// Reads `len` hexadecimal digits as they stand.
+    ///
+    /// # Errors
+    /// 15 for a short field or another character.
+    pub fn hex_digits(&mut self, name: &'static str, len: usize) -> Result<&'h [u8]> {
+        self.checked(name, FieldKind::Hex, len, u8::is_ascii_hexdigit, "must be hexadecimal digits")
+    }
+
+    /// Reads `2 * len` hexadecimal digits as `len` bytes.
+    ///
+    /// # Errors
+    /// 15 for a short field or another character.
+    pub fn hex(&mut self, name: &'static str, len: usize) -> Result<Vec<u8>> {
+        self.hex_digits(name, 2 * len).map(unhex)
+    }
+
+    /// Reads a PIN block under `key`, in hexadecimal digits: 16 bytes under an AES key, else 8 bytes.
+    ///
+    /// # Errors
+    /// 15 for a short field or another character.
+    pub fn pin_block(&mut self, name: &'static str, key: &KeyField<'_>) -> Result<Vec<u8>> {
+        let len = if key.is_aes() { 16 } else { 8 };
+        self.checked(name, FieldKind::PinBlock, 2 * len, u8::is_ascii_hexdigit, "must be hexadecimal digits").map(unhex)
+    }
+
+    /// Reads `len` printable characters.
+    ///
+    /// # Errors
+    /// 15 for a short field or a control character.
+    pub fn text(&mut self, name: &'static str, len: usize) -> Result<&'h [u8]> {
+        self.checked(name, FieldKind::Text, len, |c| (0x20..0x7F).contains(c), "must be printable characters")
+    }
+
+    /// Reads `len` characters that satisfy `rule`, which `allowed` puts in words: "must be 0 or 1".
+    ///
+    /// # Errors
+    /// 15 for a short field or another character.
+    pub fn chars(
+        &mut self,
+        name: &'static str,
+        len: usize,
+        rule: impl Fn(&u8) -> bool,
+        allowed: &'static str,
+    ) -> Result<&'h [u8]> {
+        self.checked(name, FieldKind::Text, len, rule, allowed)
+    }
+
+    /// Reads `len` bytes of any value.
+    ///
+    /// # Errors
+    /// 15 for a short field.
+    pub fn bytes(&mut self, name: &'static str, len: usize) -> Result<&'h [u8]> {
+        self.checked(name, FieldKind::Binary, len, |_| true, "")
+    }
+
+    /// Reads `N` bytes of any value as an array.
+    ///
+    /// # Errors
+    /// 15 for a short field.
+    pub fn byte_array<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N]> {
+        let at = self.pos;
+        let bytes = self.bytes(name, N)?;
+        self.array(name, at, bytes)
+    }
+
+    /// Reads a length of two hexadecimal digits and that many bytes. `code` refuses data that ends early.
+    ///
+    /// # Errors
+    /// 15 for a bad length field, `code` for short data.
+    pub fn short_data(&mut self, name: &'static str, code: ErrorCode) -> Result<&'h [u8]> {
+        let len = self.hex_number(name, 2)?;
+        self.bytes(name, len).map_err(|refusal| Refusal { code, ..refusal })
+    }
+
+    /// Reads `len` secret decimal digits, such as a PVV, a CVV or a clear PIN.
+    ///
+    /// # Errors
+    /// 15 for a short field or another character.
+    pub fn secret_digits(&mut self, name: &'static str, len: usize) -> Result<&'h [u8]> {
+        self.checked(name, FieldKind::Secret, len, u8::is_ascii_digit, "must be decimal digits")
+    }
+
+    /// Reads `N` secret decimal digits as an array.
+    ///
+    /// # Errors
+    /// 15 for a short field or another character.
+    pub fn secret_digit_array<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N]> {
+        let at = self.pos;
+        let digits = self.secret_digits(name, N)?;
+        self.array(name, at, digits)
+    }
+
+    /// Reads a variable number of decimal digits, at least one and at most `max`, up to a delimiter, and the delimiter.
+    ///
+    /// # Errors
+    /// 15 if there is no digit, another character, or no delimiter after `max` digits.
+    pub fn account_until(&mut self, name: &'static str, max: usize, delimiter: u8) -> Result<&'h [u8]> {
+        let rest = self.rest();
+        let len = rest.iter().take_while(|c| c.is_ascii_digit()).count();
+        if len == 0 || len > max || rest.get(len) != Some(&delimiter) {
+            return Err(self.refuse(name, self.pos, "must be decimal digits ended by its delimiter"));
+        }
+        let digits = self.take(name, FieldKind::Account, len)?;
+        self.pos += 1;
+        Ok(digits)
+    }
+
+    /// Reads the account field that goes with PIN blocks of these formats (pins.md 1.4): 18 characters with format 04, the whole
+    /// PAN up to `;` with format 48 (12 digits if there is no `;`), else 12 digits. The host checks the characters.
+    ///
+    /// # Errors
+    /// 15 for a short field.
+    pub fn account(&mut self, name: &'static str, formats: &[[u8; 2]]) -> Result<AccountField<'h>> {
+        if formats.contains(b"48")
+            && let Some(len) = self.rest().iter().take(20).position(|c| *c == b';')
+        {
+            let digits = self.take(name, FieldKind::Account, len)?;
+            self.pos += 1;
+            return Ok(AccountField { form: AccountForm::Pan, digits });
+        }
+        let (form, len) =
+            if formats.contains(b"04") { (AccountForm::Plus, 18) } else { (AccountForm::Twelve, 12) };
+        Ok(AccountField { form, digits: self.take(name, FieldKind::Account, len)? })
+    }
+
+    /// Reads a key field whose untagged form is a single-length key of 16 hexadecimal digits.
+    ///
+    /// # Errors
+    /// 15 for a short field or a character that is not hexadecimal, 26 for an unknown scheme letter.
+    pub fn key(&mut self, name: &'static str, purpose: KeyPurpose) -> Result<KeyField<'h>> {
+        self.key_field(name, purpose, 16)
+    }
+
+    /// Reads a key field whose untagged form is a double-length key of 32 hexadecimal digits, as for CVK and PVK pairs and BDKs.
+    ///
+    /// # Errors
+    /// As [`Request::key`].
+    pub fn double_key(&mut self, name: &'static str, purpose: KeyPurpose) -> Result<KeyField<'h>> {
+        self.key_field(name, purpose, 32)
+    }
+
+    /// Reads a key field whose untagged form has the given number of hexadecimal digits, as an earlier field said.
+    ///
+    /// # Errors
+    /// As [`Request::key`].
+    pub fn sized_key(&mut self, name: &'static str, purpose: KeyPurpose, untagged: usize) -> Result<KeyField<'h>> {
+        self.key_field(name, purpose, untagged)
+    }
+
+    /// Reads a ZMK, whose untagged length is a security setting of the device.
+    ///
+    /// # Errors
+    /// As [`Request::key`].
+    pub fn zmk(&mut self, name: &'static str) -> Result<KeyField<'h>> {
+        let untagged = self.peek().is_some_and(|c| c.is_ascii_hexdigit());
+        let len = if untagged && self.hsm.double_length_zmk()? { 32 } else { 16 };
+        self.key_field(name, KeyPurpose::ZMK, len)
+    }
+
+    /// Reads a key under a ZMK or TMK: not opened by itself but by [`key_import`](crate::abi::KeyOps::key_import).
+    /// `untagged` is the number of hexadecimal digits of the untagged form.
+    ///
+    /// # Errors
+    /// As [`Request::key`].
+    pub fn wrapped_key(&mut self, name: &'static str, untagged: usize) -> Result<KeyField<'h>> {
+        self.key_field(name, KeyPurpose::KEY_BLOCK, untagged)
+    }
+
+    /// Reads the destination of a PIN translation: an optional flag (`*` BDK-1, `~` BDK-2; a key block says it by its usage), the key,
+    /// and for a BDK the KSN descriptor and KSN (pins.md 2.8).
+    ///
+    /// # Errors
+    /// As [`Request::key`]; 15 for the KSN part.
+    pub fn pin_destination(&mut self) -> Result<PinDestination<'h>> {
+        let flag = if self.accept(b'*') {
+            Some(KeyPurpose::BDK_1)
+        } else if self.accept(b'~') {
+            Some(KeyPurpose::BDK_2)
+        } else {
+            None
+        };
+        let key = match flag {
+            Some(bdk) => self.double_key("Destination BDK", bdk)?,
+            None => self.key("Destination key", KeyPurpose::ZPK)?,
+        };
+        let key = if flag.is_none() && key.is_bdk() { key.with_purpose(KeyPurpose::BDK) } else { key };
+        let ksn = if flag.is_some() || key.is_bdk() { Some(self.ksn(&key)?) } else { None };
+        Ok(PinDestination { key, ksn })
+    }
+
+    /// Reads a KSN descriptor (3 hexadecimal digits) and the key serial number it describes: the sum of its digits and 5 more, or 24
+    /// digits for an AES BDK (pins.md 7.1).
+    ///
+    /// # Errors
+    /// 15 if the descriptor does not give 12 to 20 digits, or for a short or non-hexadecimal field.
+    pub fn ksn(&mut self, bdk: &KeyField<'_>) -> Result<Ksn<'h>> {
+        let at = self.pos;
+        let descriptor = self.hex_digits("KSN descriptor", 3)?;
+        let descriptor: [u8; 3] = self.array("KSN descriptor", at, descriptor)?;
+        let described = descriptor.iter().map(|d| usize::from(nibble(*d))).sum::<usize>() + 5;
+        let len = match described {
+            _ if bdk.is_aes() => 24,
+            12..=20 => described,
+            _ => return Err(self.refuse("KSN descriptor", at, "must describe 12 to 20 digits")),
+        };
+        Ok(Ksn { descriptor, digits: self.hex_digits("Key serial number", len)? })
+    }
+
+    /// Reads the maximum PIN length, which must be 12.
+    ///
+    /// # Errors
+    /// 15 for anything else.
+    pub fn maximum_pin_length(&mut self) -> Result<()> {
+        let at = self.pos;
+        match self.digits("Maximum PIN length", 2)? {
+            b"12" => Ok(()),
+            _ => Err(self.refuse("Maximum PIN length", at, "must be 12")),
+        }
+    }
+
+    /// Reads a key type field of three characters (keys.md section 2). The host judges whether such a type exists.
+    ///
+    /// # Errors
+    /// 15 for a short field.
+    pub fn key_type(&mut self, name: &'static str) -> Result<KeyPurpose> {
+        let at = self.pos;
+        let code = self.take(name, FieldKind::Text, 3)?;
+        self.array(name, at, code).map(KeyPurpose::from_code)
+    }
+
+    /// Reads the legacy option group, if it is there.
+    ///
+    /// # Errors
+    /// 15 if `;` is not followed by three characters.
+    pub fn legacy_options(&mut self) -> Result<LegacyOptions> {
+        if !self.accept(b';') {
+            return Ok(LegacyOptions { scheme_zmk: b'0', scheme_lmk: b'0', kcv_type: b'0', given: false });
+        }
+        let scheme_zmk = self.text("Key scheme (ZMK)", 1)?[0];
+        let scheme_lmk = self.text("Key scheme (LMK)", 1)?[0];
+        let kcv_type = self.text("Key check value type", 1)?[0];
+        Ok(LegacyOptions { scheme_zmk, scheme_lmk, kcv_type, given: true })
+    }
+
+    /// Reads a key scheme letter.
+    ///
+    /// # Errors
+    /// 15 for a missing field. The host refuses letters it does not know.
+    pub fn scheme(&mut self, name: &'static str) -> Result<u8> {
+        self.take(name, FieldKind::Text, 1).map(|c| c[0])
+    }
+
+    /// Reads an optional Atalla variant of one or two digits; 0 if there is none.
+    ///
+    /// # Errors
+    /// 15 never: what is not a digit belongs to the next field.
+    pub fn atalla_variant(&mut self) -> Result<u8> {
+        let len = self.rest().iter().take(2).take_while(|c| c.is_ascii_digit()).count();
+        if len == 0 { Ok(0) } else { self.number("Atalla variant", len).map(|n| n as u8) }
+    }
+
+    /// The next byte, unread.
+    #[must_use]
+    pub fn peek(&self) -> Option<u8> {
+        self.rest().first().copied()
+    }
+
+    /// Reads `byte` if it comes next, and says whether it did.
+    pub fn accept(&mut self, byte: u8) -> bool {
+        let there = self.peek() == Some(byte);
+        self.pos += usize::from(there);
+        there
+    }
+
+    /// Reads a delimiter that must come next.
+    ///
+    /// # Errors
+    /// 15 if something else comes.
+    pub fn delimiter(&mut self, name: &'static str, byte: u8) -> Result<()> {
+        if self.accept(byte) { Ok(()) } else { Err(self.refuse(name, self.pos, "is missing")) }
+    }
+
+    /// The bytes not yet read, tail and trailer included.
+    #[must_use]
+    pub fn rest(&self) -> &'h [u8] {
+        self.body.get(self.pos..).unwrap_or_default()
+    }
+
+    /// Offset of the next byte in the body.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.pos
+    }
+
+    /// Reads the optional LMK identifier (`%` + 2 digits) and selects that LMK for the request.
+    ///
+    /// # Errors
+    /// 15 if the identifier is not two digits, 13 if there is no such LMK.
+    pub fn lmk_identifier(&mut self) -> Result<()> {
+        if self.accept(b'%') {
+            let at = self.pos;
+            let id = self.number("LMK identifier", 2)?;
+            self.hsm.select_lmk(id as u8).map_err(|code| Refusal {
+                code,
+                field: "LMK identifier",
+                offset: at,
+                rule: "must name a loaded LMK",
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Ends the command's fields: LMK identifier, trailer, and nothing else.
+    ///
+    /// # Errors
+    /// 15 for surplus bytes or a trailer of more than 32 characters, 13 as [`Request::lmk_identifier`].
+    pub fn end(&mut self) -> Result<()> {
+        self.lmk_identifier()?;
+        let rest = self.rest();
+        match rest.first() {
+            None => Ok(()),
+            Some(&TRAILER) if rest.len() <= 1 + MAX_TRAILER => {
+                self.trace("Message trailer", FieldKind::Text, self.pos, rest.len());
+                self.pos = self.body.len();
+                self.trailer = rest;
+                Ok(())
+            }
+            Some(&TRAILER) => Err(self.refuse("Message trailer", self.pos, "must have at most 32 characters")),
+            Some(_) => Err(self.refuse("Message", self.pos, "must end after the last field")),
+        }
+    }
+
+    /// A refusal of a field with 15.
+    #[must_use]
+    pub fn refuse(&self, field: &'static str, offset: usize, rule: &'static str) -> Refusal {
+        self.refuse_with(ErrorCode::INPUT_DATA, field, offset, rule)
+    }
+
+    /// A refusal of a field with another code.
+    #[must_use]
+    pub fn refuse_with(&self, code: ErrorCode, field: &'static str, offset: usize, rule: &'static str) -> Refusal {
+        Refusal { code, field, offset, rule }
+    }
+
+    pub(crate) fn trailer(&self) -> &'h [u8] {
+        self.trailer
+    }
+
+    /// The trailer of a request that was not read to its end: the first delimiter with no
+    /// more than a trailer behind it.
+    pub(crate) fn trailer_after_refusal(&self) -> &'h [u8] {
+        if !self.trailer.is_empty() {
+            return self.trailer;
+        }
+        let from = self.body.len().saturating_sub(1 + MAX_TRAILER).max(self.pos);
+        let window = self.body.get(from..).unwrap_or_default();
+        window.iter().position(|c| *c == TRAILER).and_then(|at| window.get(at..)).unwrap_or_default()
+    }
+
+    fn key_field(&mut self, name: &'static str, purpose: KeyPurpose, untagged: usize) -> Result<KeyField<'h>> {
+        let rest = self.rest();
+        let (len, hex_from) = match rest.first() {
+            Some(c) if c.is_ascii_hexdigit() => (untagged, 0),
+            Some(b'K') => (4, 1),
+            Some(b'U' | b'X' | b'T' | b'Y' | b'Z') if rest.get(1) == Some(&b'K') => (5, 2),
+            Some(b'Z') => (17, 1),
+            Some(b'U' | b'X') => (33, 1),
+            Some(b'T' | b'Y') => (49, 1),
+            Some(b'S' | b'R') => match rest.get(2..6).map(|d| (d, d.iter().all(u8::is_ascii_digit))) {
+                Some((digits, true)) => {
+                    let len = digits.iter().fold(0usize, |n, d| n * 10 + usize::from(d - b'0'));
+                    (1 + len.max(16), usize::MAX)
+                }
+                _ => return Err(self.refuse(name, self.pos, "must be a key block with a decimal length")),
+            },
+            Some(_) => {
+                return Err(self.refuse_with(ErrorCode::KEY_SCHEME, name, self.pos, "must begin with a key scheme or a hex digit"));
+            }
+            None => return Err(self.refuse(name, self.pos, "is missing")),
+        };
+        let hex = rest.get(hex_from.min(len)..len);
+        if hex.is_none_or(|hex| hex_from != usize::MAX && !hex.iter().all(u8::is_ascii_hexdigit)) {
+            return Err(self.refuse(name, self.pos, "is short or not hexadecimal"));
+        }
+        Ok(KeyField { purpose, bytes: self.take(name, FieldKind::Key, len)? })
+    }
+
+    fn checked(
+        &mut self,
+        name: &'static str,
+        kind: FieldKind,
+        len: usize,
+        rule: impl Fn(&u8) -> bool,
+        words: &'static str,
+    ) -> Result<&'h [u8]> {
+        let at = self.pos;
+        let field = self.take(name, kind, len)?;
+        if field.iter().all(rule) { Ok(field) } else { Err(self.refuse(name, at, words)) }
+    }
+
+    fn take(&mut self, name: &'static str, kind: FieldKind, len: usize) -> Result<&'h [u8]> {
+        let Some(field) = self.rest().get(..len) else {
+            return Err(self.refuse(name, self.pos, "is short"));
+        };
+        self.trace(name, kind, self.pos, len);
+        self.pos += len;
+        Ok(field)
+    }
+
+    fn array<const N: usize>(&self, name: &'static str, at: usize, field: &[u8]) -> Result<[u8; N]> {
+        field.try_into().map_err(|_| self.refuse(name, at, "is short"))
+    }
+
+    fn trace(&self, name: &str, kind: FieldKind, at: usize, len: usize) {
+        if self.hsm.traces() {
+            // A trace is a courtesy: a host that does not take it changes nothing.
+            let _ = self.hsm.trace_field(false, name, at as u32, len as u32, kind as u8);
+        }
+    }
+}
+
+fn unhex(digits: &[u8]) -> Vec<u8> {
+    digits.chunks_exact(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect()
+}
+
+/// The value of a character that is known to be a hexadecimal digit.
+fn nibble(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20).wrapping_sub(b'a' - 10) & 15,
+    }
+}
