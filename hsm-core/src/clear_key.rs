@@ -78,6 +78,24 @@ impl ClearKey {
         Self::new(Algorithm::Aes, bytes)
     }
 
+    /// A two-key TDES key.
+    #[must_use]
+    pub fn tdes2(bytes: [u8; 16]) -> Self {
+        Self { algorithm: Algorithm::Des, bytes: Zeroizing::new(Zeroizing::new(bytes).to_vec()) }
+    }
+
+    /// A three-key TDES key.
+    #[must_use]
+    pub fn tdes3(bytes: [u8; 24]) -> Self {
+        Self { algorithm: Algorithm::Des, bytes: Zeroizing::new(Zeroizing::new(bytes).to_vec()) }
+    }
+
+    /// An AES-256 key.
+    #[must_use]
+    pub fn aes256(bytes: [u8; 32]) -> Self {
+        Self { algorithm: Algorithm::Aes, bytes: Zeroizing::new(Zeroizing::new(bytes).to_vec()) }
+    }
+
     /// The algorithm the key is for.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {

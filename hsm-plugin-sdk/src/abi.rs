@@ -52,3 +52,9 @@ pub const FLAG_TRACE: u32 = 1;
 
 /// Requests up to this many bytes need no allocation. Nearly every command fits.
 pub const REQUEST_BUFFER: u32 = 1024;
+
+/// The response code of a command: its second character's successor (host.md 1.5).
+#[must_use]
+pub const fn response_code(code: [u8; 2]) -> [u8; 2] {
+    [code[0], code[1].wrapping_add(1)]
+}

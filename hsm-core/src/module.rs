@@ -1,0 +1,157 @@
+//! The security module: what all requests share.
+
+use crate::{lmk::Lmk, settings::Settings};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+/// Where a module's time comes from. The system's clock, unless something else is injected.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> SystemTime;
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+/// Randomness as a module hands it to its sessions.
+pub(crate) type Randomness = Box<dyn Rng + Send>;
+
+/// Makes the random generator of each session.
+pub(crate) type RandomSource = Arc<dyn Fn() -> Randomness + Send + Sync>;
+
+/// Highest LMK identifier (host.md 7.1).
+pub const MAX_LMK_ID: u8 = 19;
+
+/// The LMKs in their slots, and the identifier of the default one.
+#[derive(Debug, Clone, Default)]
+pub struct LmkSlots {
+    /// LMKs by identifier.
+    pub slots: BTreeMap<u8, Arc<Lmk>>,
+    /// The LMK of requests that name none.
+    pub default: u8,
+}
+
+/// A payment HSM without its host interface: LMKs, settings, and what outlives a request.
+///
+/// Cloning is cheap and gives another handle to the same module, for another thread. Requests are served by a
+/// [`Session`](crate::Session).
+#[derive(Clone)]
+pub struct SecurityModule {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Counts changes of LMKs and settings, so that sessions notice them without taking a lock.
+    generation: AtomicU64,
+    state: RwLock<State>,
+    random: RandomSource,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) lmks: Arc<LmkSlots>,
+    pub(crate) settings: Arc<Settings>,
+}
+
+impl core::fmt::Debug for SecurityModule {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let lmks = self.state().lmks;
+        write!(f, "SecurityModule {{ LMKs: {:?}, default: {} }}", lmks.slots.keys(), lmks.default)
+    }
+}
+
+impl SecurityModule {
+    /// A module with these LMKs and settings, the system's randomness and clock.
+    #[must_use]
+    pub fn new(lmks: LmkSlots, settings: Settings) -> Self {
+        Self::with_sources(lmks, settings, Arc::new(system_random), Arc::new(SystemClock))
+    }
+
+    /// A module with the published test LMKs: slot 00 the variant set, 01 the AES key block LMK, 02 the TDES key block LMK.
+    #[must_use]
+    pub fn with_test_lmks() -> Self {
+        let slots = [(0, Lmk::test_variant()), (1, Lmk::test_keyblock_aes()), (2, Lmk::test_keyblock_tdes())];
+        let slots = slots.into_iter().map(|(id, lmk)| (id, Arc::new(lmk))).collect();
+        Self::new(LmkSlots { slots, default: 0 }, Settings::default())
+    }
+
+    /// A module whose random numbers follow from a seed: the same requests on one session give the same responses.
+    ///
+    /// For tests and demonstrations only: its keys can be guessed.
+    #[must_use]
+    pub fn with_seed(lmks: LmkSlots, settings: Settings, seed: [u8; 32], clock: Arc<dyn Clock>) -> Self {
+        Self::with_sources(lmks, settings, Arc::new(move || Box::new(ChaCha20Rng::from_seed(seed))), clock)
+    }
+
+    fn with_sources(lmks: LmkSlots, settings: Settings, random: RandomSource, clock: Arc<dyn Clock>) -> Self {
+        let state = RwLock::new(State { lmks: Arc::new(lmks), settings: Arc::new(settings) });
+        Self { shared: Arc::new(Shared { generation: AtomicU64::new(1), state, random, clock }) }
+    }
+
+    /// The LMKs as they are now.
+    #[must_use]
+    pub fn lmks(&self) -> Arc<LmkSlots> {
+        self.state().lmks
+    }
+
+    /// The settings as they are now.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        self.state().settings
+    }
+
+    /// Replaces the LMKs. Requests that run keep the old ones; cached keys are dropped.
+    pub fn set_lmks(&self, lmks: LmkSlots) {
+        self.change(|state| state.lmks = Arc::new(lmks));
+    }
+
+    /// Replaces the settings. Requests that run keep the old ones.
+    pub fn set_settings(&self, settings: Settings) {
+        self.change(|state| state.settings = Arc::new(settings));
+    }
+
+    /// The module's clock.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.shared.clock.now()
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        // A change is one assignment, so a poisoned lock still holds a whole state.
+        self.shared.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn random(&self) -> Randomness {
+        (self.shared.random)()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.shared.state.write().unwrap_or_else(PoisonError::into_inner));
+        self.shared.generation.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// ChaCha20 seeded by the operating system. Without the system's randomness there is no safe way on, so a module that cannot
+/// seed itself stops the process.
+#[allow(clippy::expect_used, reason = "no key may ever be made from guessable randomness")]
+fn system_random() -> Randomness {
+    let mut seed = zeroize::Zeroizing::new([0u8; 32]);
+    getrandom::fill(&mut *seed).expect("the operating system's random numbers are unavailable");
+    Box::new(ChaCha20Rng::from_seed(*seed))
+}

@@ -1,0 +1,122 @@
+//! Operations every command may use, and what they leave for the operator.
+
+use super::Session;
+use crate::lmk::LmkScheme;
+use crate::settings::Settings;
+use hsm_plugin_sdk::abi::{BaseOps, ErrorCode, FieldKind};
+
+/// Fields, log lines and second responses a request may report; a plugin that reports more is cut short.
+const MAX_REPORTS: usize = 256;
+
+/// A field that a command read or wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TracedField {
+    /// Whether the field is the response's.
+    pub response: bool,
+    /// Name as the manual gives it.
+    pub name: String,
+    /// Offset in the body of the request, or in the response after the response code.
+    pub offset: usize,
+    /// Length in bytes.
+    pub len: usize,
+    /// What the field holds, which decides how it may be shown.
+    pub kind: FieldKind,
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The code of the response.
+    pub code: ErrorCode,
+    /// The reason, for a person. Never holds a secret.
+    pub text: String,
+}
+
+/// What a request leaves behind for traces, logs and print jobs. Never holds a secret.
+#[derive(Debug, Clone, Default)]
+pub struct Transcript {
+    /// Fields in the order they were read and written, if tracing is on.
+    pub fields: Vec<TracedField>,
+    /// Why the request was refused, if the command or an operation said so.
+    pub explanation: Option<Explanation>,
+    /// Messages that follow the response: response code and the rest.
+    pub later: Vec<([u8; 2], Vec<u8>)>,
+}
+
+impl Transcript {
+    pub(super) fn clear(&mut self) {
+        self.fields.clear();
+        self.explanation = None;
+        self.later.clear();
+    }
+
+    pub(super) fn explain(&mut self, code: ErrorCode, text: String) {
+        self.explanation = Some(Explanation { code, text });
+    }
+}
+
+impl BaseOps for Session {
+    fn trace_field(&mut self, response: bool, name: &str, offset: u32, len: u32, kind: u8) -> Result<(), ErrorCode> {
+        let kind = FieldKind::from_number(kind).ok_or(ErrorCode::INTERNAL)?;
+        if self.transcript.fields.len() < MAX_REPORTS {
+            let (offset, len) = (offset as usize, len as usize);
+            self.transcript.fields.push(TracedField { response, name: printable(name), offset, len, kind });
+        }
+        Ok(())
+    }
+
+    fn explain(&mut self, code: u16, field: &str, offset: u32, rule: &str) -> Result<(), ErrorCode> {
+        let text = format!("{} at offset {offset} {}", printable(field), printable(rule));
+        self.transcript.explain(ErrorCode::from_bytes(code.to_be_bytes()), text);
+        Ok(())
+    }
+
+    fn log(&mut self, text: &str) -> Result<(), ErrorCode> {
+        let [first, second] = self.command.map(char::from);
+        log::warn!("plugin {first}{second}: {}", printable(text));
+        Ok(())
+    }
+
+    fn select_lmk(&mut self, id: u8) -> Result<(), ErrorCode> {
+        if !self.state.lmks.slots.contains_key(&id) {
+            return self.refuse(ErrorCode::LMK_INVALID, format!("no LMK is loaded in slot {id:02}"));
+        }
+        self.lmk_id = id;
+        Ok(())
+    }
+
+    fn double_length_zmk(&mut self) -> Result<bool, ErrorCode> {
+        Ok(self.state.settings.double_length_zmk)
+    }
+
+    fn is_key_block_lmk(&mut self) -> Result<bool, ErrorCode> {
+        Ok(self.lmk()?.scheme() == LmkScheme::KeyBlock)
+    }
+
+    fn lmk_check_value(&mut self) -> Result<[u8; 16], ErrorCode> {
+        let Settings { long_lmk_check_value, .. } = *self.state.settings;
+        let value = self.lmk()?.check_value();
+        let mut digits = [b'0'; 16];
+        let shown = if long_lmk_check_value { 16 } else { 6 };
+        for (digit, shown) in digits.iter_mut().zip(crate::hex::encode(&value).bytes()).take(shown) {
+            *digit = shown;
+        }
+        Ok(digits)
+    }
+
+    fn firmware(&mut self) -> Result<[u8; 9], ErrorCode> {
+        Ok(self.state.settings.firmware)
+    }
+
+    fn also_respond(&mut self, code: [u8; 2], body: &[u8]) -> Result<(), ErrorCode> {
+        if self.transcript.later.len() < 4 {
+            self.transcript.later.push((code, body.to_vec()));
+        }
+        Ok(())
+    }
+}
+
+/// Text from a plugin, fit for a log line.
+fn printable(text: &str) -> String {
+    text.chars().take(200).map(|c| if c.is_control() { '.' } else { c }).collect()
+}

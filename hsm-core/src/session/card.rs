@@ -1,0 +1,45 @@
+//! Operations on card verification values.
+
+use super::Session;
+use crate::card::{CardError, Cvk};
+use hsm_plugin_sdk::abi::{CardOps, ErrorCode, KeyHandle, KeyPurpose};
+
+impl CardOps for Session {
+    fn cvv(
+        &mut self,
+        cvk: KeyHandle,
+        pan: &[u8],
+        expiry: [u8; 4],
+        service_code: [u8; 3],
+    ) -> Result<[u8; 3], ErrorCode> {
+        let cvk = self.cvk(cvk)?;
+        cvk.cvv(pan, &expiry, &service_code).or_else(|error| self.refuse(code(&error), error.to_string()))
+    }
+
+    fn cvv_verify(
+        &mut self,
+        cvk: KeyHandle,
+        pan: &[u8],
+        expiry: [u8; 4],
+        service_code: [u8; 3],
+        cvv: [u8; 3],
+    ) -> Result<bool, ErrorCode> {
+        let cvk = self.cvk(cvk)?;
+        let verified = cvk.verify_cvv(pan, &expiry, &service_code, &cvv);
+        verified.or_else(|error| self.refuse(code(&error), error.to_string()))
+    }
+}
+
+impl Session {
+    fn cvk(&mut self, handle: KeyHandle) -> Result<Cvk, ErrorCode> {
+        let key = self.key_for(handle, &[KeyPurpose::CVK])?;
+        Cvk::new(key.key()).or_else(|error| self.refuse(ErrorCode::KEY_LENGTH, format!("the CVK: {error}")))
+    }
+}
+
+fn code(error: &CardError) -> ErrorCode {
+    match error {
+        CardError::Cipher(_) | CardError::Mac(_) => ErrorCode::KEY_LENGTH,
+        _ => ErrorCode::INPUT_DATA,
+    }
+}

@@ -1,0 +1,221 @@
+//! Operations on PINs.
+
+use super::Session;
+use super::keys::OpenKey;
+use crate::cipher::BlockCipher;
+use crate::clear_key::{Algorithm, ClearKey};
+use crate::dukpt::{self, AesKeyType, AesKsn, AesUse, DukptError, Ksn, TdesBdk, TdesUse};
+use crate::pin_verify;
+use hsm_pinblock::{
+    Account, Account12, AccountUse, BlockCipher16, ClearBlock, Context, ErrorClass, Format, Pan, PlusField, Translation,
+    decipher_iso4, decode, encipher_iso4, encode,
+};
+use hsm_plugin_sdk::abi::{AccountField, AccountForm, ErrorCode, KeyHandle, KeyPurpose, PinHandle, PinOps};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// What a PIN block may be under: a PIN key, or the PIN key that a BDK gave for a transaction.
+const PIN_KEYS: &[KeyPurpose] = &[KeyPurpose::TPK, KeyPurpose::ZPK, KeyPurpose::PIN_KEY];
+const BDKS: &[KeyPurpose] = &[KeyPurpose::BDK_1, KeyPurpose::BDK_2, KeyPurpose::BDK_3, KeyPurpose::BDK_4, KeyPurpose::BDK];
+const PVKS: &[KeyPurpose] = &[KeyPurpose::PVK];
+
+impl PinOps for Session {
+    fn pin_format(&mut self, code: [u8; 2]) -> Result<(), ErrorCode> {
+        self.format(code).map(|_| ())
+    }
+
+    fn pin_translation(&mut self, from: [u8; 2], to: [u8; 2]) -> Result<(), ErrorCode> {
+        let (from, to) = (self.format(from)?, self.format(to)?);
+        if self.state.settings.restrict_pin_blocks
+            && matches!(from.pci_translation(to), Translation::Forbidden | Translation::ToCardOnly)
+        {
+            let why = format!("PCI PIN forbids a translation from {} to {}", from.name(), to.name());
+            return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, why);
+        }
+        Ok(())
+    }
+
+    fn pin_decode(
+        &mut self,
+        key: KeyHandle,
+        format: [u8; 2],
+        block: &[u8],
+        account: AccountField<'_>,
+    ) -> Result<PinHandle, ErrorCode> {
+        let format = self.format(format)?;
+        let key = self.key_for(key, PIN_KEYS)?;
+        self.suits(&key, format)?;
+        let decoded = if format == Format::Iso4 {
+            let pan = self.pan(account)?;
+            let block = block.try_into().map_err(|_| ErrorCode::INPUT_DATA)?;
+            decipher_iso4(block, &pan, &Aes(key.cipher()?))
+        } else {
+            let context = self.context(format, account)?;
+            let mut clear = Zeroizing::new(<[u8; 8]>::try_from(block).map_err(|_| ErrorCode::INPUT_DATA)?);
+            key.cipher()?.ecb_decrypt(&mut *clear).map_err(|_| ErrorCode::INTERNAL)?;
+            decode(format, &*clear, &context)
+        };
+        match decoded {
+            Ok(pin) => self.hold_pin(pin),
+            Err(error) => self.refuse(code(error.class()), format!("PIN block of format {}: {error}", format.name())),
+        }
+    }
+
+    fn pin_encode(
+        &mut self,
+        pin: PinHandle,
+        key: KeyHandle,
+        format: [u8; 2],
+        account: AccountField<'_>,
+    ) -> Result<Vec<u8>, ErrorCode> {
+        let format = self.format(format)?;
+        let key = self.key_for(key, PIN_KEYS)?;
+        self.suits(&key, format)?;
+        if format == Format::Iso4 {
+            let pan = self.pan(account)?;
+            let pin = self.pins.get(pin.index() as usize).ok_or(ErrorCode::INTERNAL)?;
+            let random = &mut self.random;
+            return Ok(encipher_iso4(pin, &pan, &Aes(key.cipher()?), &mut |to: &mut [u8]| random.fill_bytes(to)).to_vec());
+        }
+        let context = self.context(format, account)?;
+        let pin = self.pins.get(pin.index() as usize).ok_or(ErrorCode::INTERNAL)?;
+        let random = &mut self.random;
+        let encoded: Result<ClearBlock, _> = encode(format, pin, &context, &mut |to: &mut [u8]| random.fill_bytes(to));
+        match encoded {
+            Ok(clear) => {
+                let mut block = clear.as_bytes().to_vec();
+                key.cipher()?.ecb_encrypt(&mut block).map_err(|_| ErrorCode::INTERNAL)?;
+                Ok(block)
+            }
+            Err(error) => self.refuse(code(error.class()), format!("PIN block of format {}: {error}", format.name())),
+        }
+    }
+
+    fn pin_length(&mut self, pin: PinHandle) -> Result<u8, ErrorCode> {
+        Ok(self.pin(pin)?.digits().len() as u8)
+    }
+
+    fn pin_dukpt_key(&mut self, bdk: KeyHandle, _descriptor: [u8; 3], ksn: &[u8]) -> Result<KeyHandle, ErrorCode> {
+        let bdk = self.key_for(bdk, BDKS)?;
+        let key = match bdk.algorithm() {
+            Algorithm::Aes => aes_pin_key(&bdk, ksn),
+            _ => tdes_pin_key(&bdk, ksn),
+        };
+        match key {
+            Ok(key) => self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::PIN_KEY, None))),
+            Err(DukptError::Cipher(error)) => self.refuse(ErrorCode::KEY_LENGTH, format!("the BDK: {error}")),
+            Err(error) => self.refuse(ErrorCode::INPUT_DATA, format!("key serial number: {error}")),
+        }
+    }
+
+    fn pvv_verify(
+        &mut self,
+        pin: PinHandle,
+        pvk: KeyHandle,
+        account: AccountField<'_>,
+        pvki: u8,
+        pvv: [u8; 4],
+    ) -> Result<bool, ErrorCode> {
+        let pvk = self.key_for(pvk, PVKS)?;
+        if pvk.algorithm() != Algorithm::Des || pvk.key().len() != 16 {
+            return self.refuse(ErrorCode::KEY_LENGTH, "the PVK pair must be of double length");
+        }
+        let account = self.account_12(account)?;
+        let pin = self.pins.get(pin.index() as usize).ok_or(ErrorCode::INTERNAL)?;
+        let verified = pin_verify::verify_pvv(pvk.cipher()?, &account, pvki.wrapping_sub(b'0'), pin.digits(), &pvv.map(|c| c.wrapping_sub(b'0')));
+        verified.or_else(|error| self.refuse(ErrorCode::INPUT_DATA, error.to_string()))
+    }
+}
+
+fn aes_pin_key(bdk: &OpenKey, ksn: &[u8]) -> Result<ClearKey, DukptError> {
+    let ksn = AesKsn::parse(ksn)?;
+    let initial = dukpt::aes_initial_key(bdk.key(), ksn.initial_key_id())?;
+    let transaction = dukpt::aes_transaction_key(&initial, &ksn)?;
+    dukpt::aes_working_key(&transaction, AesUse::Pin, AesKeyType::aes(bdk.key().len()), &ksn)
+}
+
+fn tdes_pin_key(bdk: &OpenKey, ksn: &[u8]) -> Result<ClearKey, DukptError> {
+    let transaction = TdesBdk::new(bdk.key())?.transaction_key(&Ksn::parse(ksn)?)?;
+    dukpt::tdes_working_key(&transaction, TdesUse::Pin)
+}
+
+impl Session {
+    /// The format of a code, if it exists, is enabled and may be used outside script commands.
+    fn format(&mut self, code: [u8; 2]) -> Result<Format, ErrorCode> {
+        let Some(format) = Format::from_thales_code(&code) else {
+            return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, "no PIN block format has this code");
+        };
+        if self.state.settings.disabled_formats.contains(&code) || !format.is_supported() {
+            return self.refuse(ErrorCode::FORMAT_DISABLED, format!("PIN block format {} is disabled", format.name()));
+        }
+        if format.is_script_only() {
+            return self.refuse(
+                ErrorCode::PIN_BLOCK_FORMAT,
+                format!("PIN block format {} is for script commands (KU, KY) only", format.name()),
+            );
+        }
+        Ok(format)
+    }
+
+    /// Format 48 needs an AES key and the others a DES key.
+    fn suits(&mut self, key: &OpenKey, format: Format) -> Result<(), ErrorCode> {
+        if (key.algorithm() == Algorithm::Aes) != (format == Format::Iso4) {
+            return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, "format 48 needs an AES key, the other formats a DES key");
+        }
+        Ok(())
+    }
+
+    fn context(&mut self, format: Format, field: AccountField<'_>) -> Result<Context<'static>, ErrorCode> {
+        if format.account() == AccountUse::None {
+            return Ok(Context::default());
+        }
+        self.account(field).map(Context::account)
+    }
+
+    fn account(&mut self, field: AccountField<'_>) -> Result<Account, ErrorCode> {
+        let account = match field.form {
+            AccountForm::Twelve => Account12::from_digits(field.digits).map(Account::from),
+            AccountForm::Plus => PlusField::from_field(field.digits).map(Account::from),
+            AccountForm::Pan => Pan::from_digits(field.digits).map(Account::from),
+        };
+        account.or_else(|error| self.refuse(ErrorCode::ACCOUNT_NUMBER, format!("account field: {error}")))
+    }
+
+    /// The 12 digits that verification algorithms take of any form of account field.
+    fn account_12(&mut self, field: AccountField<'_>) -> Result<[u8; 12], ErrorCode> {
+        self.account(field)?;
+        let digits = match field.form {
+            AccountForm::Twelve | AccountForm::Plus => field.digits,
+            AccountForm::Pan => field.digits.split_last().map_or(&[][..], |(_, rest)| rest),
+        };
+        let mut twelve = [b'0'; 12];
+        for (to, from) in twelve.iter_mut().rev().zip(digits.iter().rev().filter(|c| c.is_ascii_digit())) {
+            *to = *from;
+        }
+        Ok(twelve)
+    }
+
+    /// The whole PAN for format 48; a 12-digit field is taken as it is (pins.md 1.4).
+    fn pan(&mut self, field: AccountField<'_>) -> Result<Pan, ErrorCode> {
+        Pan::from_digits(field.digits)
+            .or_else(|error| self.refuse(ErrorCode::ACCOUNT_NUMBER, format!("account field: {error}")))
+    }
+}
+
+fn code(class: ErrorClass) -> ErrorCode {
+    ErrorCode::new(class.host_error())
+}
+
+/// An AES key as the PIN block crate wants it.
+struct Aes<'k>(&'k BlockCipher);
+
+impl BlockCipher16 for Aes<'_> {
+    fn encrypt(&self, block: &mut [u8; 16]) {
+        // An AES block is one block, so this cannot fail.
+        let _ = self.0.ecb_encrypt(block);
+    }
+
+    fn decrypt(&self, block: &mut [u8; 16]) {
+        let _ = self.0.ecb_decrypt(block);
+    }
+}

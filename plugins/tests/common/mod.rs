@@ -1,0 +1,197 @@
+//! Host command vectors, the module each was recorded on, and how an answer is compared with the one on record.
+
+use hsm_core::lmk::Lmk;
+use hsm_core::{LmkSlots, SecurityModule, Settings};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// One request and the response on record.
+#[derive(Debug, Clone)]
+pub struct Vector {
+    pub id: String,
+    pub lmk: String,
+    pub code: [u8; 2],
+    pub request: Vec<u8>,
+    pub response: Vec<u8>,
+    pub config: Value,
+    pub note: String,
+}
+
+const NOT_A_DEVICE: [&str; 5] = ["simulator_specific", "identity_lmk", "foreign_lmk", "wire_only", "console"];
+
+/// Commands whose response is random.
+const RANDOM: [&[u8; 2]; 16] =
+    [b"A0", b"A2", b"AS", b"BI", b"EI", b"FG", b"FI", b"FY", b"HA", b"HC", b"IA", b"JA", b"L0", b"NE", b"OC", b"OE"];
+
+/// Vectors that are not a device's behaviour after all, each with its reason.
+const EXCEPTIONS: &[(&str, &str)] = &[];
+
+/// The vectors of commands that exist, with the module each needs.
+pub fn runnable() -> Vec<(Vector, SecurityModule)> {
+    let all = vectors().into_iter().filter(|v| hsm_plugins::COMMANDS.iter().any(|c| c.code == v.code));
+    let all = all.filter(|v| !EXCEPTIONS.iter().any(|(id, _)| *id == v.id));
+    all.filter_map(|v| module(&v).map(|m| (v, m))).collect()
+}
+
+/// The module that a vector was recorded on. Public samples from devices have their key-block LMK in slot 01.
+fn module(vector: &Vector) -> Option<SecurityModule> {
+    let lmk = match vector.lmk.as_str() {
+        "variant" | "any" => None,
+        "3des-kb-test" => Some(Lmk::test_keyblock_tdes()),
+        "aes-kb-test" => Some(Lmk::test_keyblock_aes()),
+        _ => return None,
+    };
+    let mut slots = LmkSlots::default();
+    match lmk {
+        None => {
+            slots.slots.insert(0, Arc::new(Lmk::test_variant()));
+        }
+        Some(lmk) => {
+            let lmk = Arc::new(lmk);
+            slots.slots.insert(0, lmk.clone());
+            slots.slots.insert(1, lmk);
+            slots.default = own_lmk(&vector.request);
+        }
+    }
+    let settings = Settings {
+        double_length_zmk: !vector.config["zmk_length"].as_str().is_some_and(|length| length.starts_with("single")),
+        authorise_all: vector.config["authorised"] != "off",
+        component_variant: false,
+        ..Settings::default()
+    };
+    Some(SecurityModule::new(slots, settings))
+}
+
+/// The LMK identifier in the first key block of a request: the device's default LMK when the sample was taken.
+fn own_lmk(request: &[u8]) -> u8 {
+    let block = request.windows(17).find(|w| w[0] == b'S' && w[2..6].iter().all(u8::is_ascii_digit) && w[15] == b'0');
+    block.map_or(0, |w| w[16].wrapping_sub(b'0'))
+}
+
+/// Fails with every vector that failed; a run of no vectors fails too.
+pub fn report(failures: &[String], run: usize) {
+    assert!(run > 20, "only {run} vectors were run");
+    assert!(failures.is_empty(), "{} of {run} vectors failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A failed vector, for a person.
+pub fn describe(vector: &Vector, answer: &[u8]) -> String {
+    format!(
+        "{} {}\n  sent {}\n  want {}\n  got  {}",
+        vector.id,
+        vector.note,
+        vector.request.escape_ascii(),
+        vector.response.escape_ascii(),
+        answer.escape_ascii()
+    )
+}
+
+/// Every vector of `plugins/testdata` that describes a device with the test LMKs.
+pub fn vectors() -> Vec<Vector> {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/testdata");
+    let mut all = Vec::new();
+    for file in ["thales_host_commands_variant.json", "thales_host_commands_keyblock.json"] {
+        let rows: Vec<Value> = serde_json::from_slice(&std::fs::read(dir.join(file)).unwrap()).unwrap();
+        for row in rows {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let (inputs, expected) = (&row["inputs"], &row["expected"]);
+            let (code, body) = (text(&inputs["command"]), text(&inputs["request_body"]));
+            if NOT_A_DEVICE.iter().any(|flag| row[*flag] == true) || code.len() != 2 || expected["response_body"].is_null() || body.starts_with('(') {
+                continue;
+            }
+            let lmk = inputs["lmk"].as_str().unwrap_or("variant").to_owned();
+            let response = text(&expected["response_command"]) + &text(&expected["response_body"]);
+            all.push(Vector {
+                id: text(&row["id"]),
+                lmk,
+                code: code.as_bytes().try_into().unwrap(),
+                request: bytes(&(code.clone() + &body)),
+                response: bytes(&response),
+                config: inputs["config"].clone(),
+                note: format!("{} [{}]", text(&row["description"]), text(&row["source"])),
+            });
+        }
+    }
+    let table = std::fs::read_to_string(dir.join("pin_commands.tsv")).unwrap();
+    for (n, line) in table.lines().enumerate().skip(1) {
+        let mut columns = line.split('\t');
+        let mut next = || columns.next().unwrap_or_default().to_owned();
+        let (lmk, source, request, response, note) = (next(), next(), next(), next(), next());
+        let lmk = match lmk.as_str() {
+            "3DES-KB" => "3des-kb-test".to_owned(),
+            "AES-KB" => "aes-kb-test".to_owned(),
+            other => other.to_owned(),
+        };
+        all.push(Vector {
+            id: format!("pin_commands.tsv:{n}"),
+            lmk,
+            code: request.as_bytes()[..2].try_into().unwrap(),
+            request: bytes(&request),
+            response: bytes(&response),
+            config: Value::Null,
+            note: format!("{note} [{source}]"),
+        });
+    }
+    all
+}
+
+/// `{AB12}` in a text stands for raw bytes.
+fn bytes(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let Some((before, tail)) = rest.split_once('{') {
+        let (hex, after) = tail.split_once('}').unwrap();
+        out.extend(before.chars().map(|c| c as u8));
+        out.extend((0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()));
+        rest = after;
+    }
+    out.extend(rest.chars().map(|c| c as u8));
+    out
+}
+
+/// Whether an answer is the one on record: byte for byte, or where it is random, the same in everything that is not.
+pub fn agrees(vector: &Vector, answer: &[u8]) -> bool {
+    let want = vector.response.as_slice();
+    if want == answer {
+        return true;
+    }
+    if vector.code == *b"NC" {
+        // The firmware number is the emulator's own.
+        return want.len() == answer.len() && want[..20] == answer[..20];
+    }
+    let has_block = want.windows(2).any(|w| w == b"S0" || w == b"S1");
+    if RANDOM.contains(&&vector.code) || has_block {
+        return shape(want) == shape(answer);
+    }
+    let random_fill = want.ends_with(b"05") || want.ends_with(b"47") || want.ends_with(b"48");
+    matches!(&vector.code, b"CA" | b"CC" | b"CI" | b"G0" | b"JG")
+        && random_fill
+        && want.len() == answer.len()
+        && want[..6] == answer[..6]
+        && want[want.len() - 2..] == answer[answer.len() - 2..]
+}
+
+/// An answer with its longer runs of hexadecimal digits blanked; key block headers stay.
+fn shape(answer: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < answer.len() {
+        let rest = &answer[at..];
+        let is_block = rest.len() > 17 && matches!(rest[0], b'S' | b'R') && rest[2..6].iter().all(u8::is_ascii_digit);
+        if is_block {
+            out.extend_from_slice(&rest[..17]);
+            at += 17;
+            continue;
+        }
+        let run = rest.iter().take_while(|c| c.is_ascii_hexdigit()).count();
+        if at >= 4 && run >= 6 {
+            out.extend(std::iter::repeat_n(b'h', run));
+            at += run;
+        } else {
+            out.push(answer[at]);
+            at += 1;
+        }
+    }
+    out
+}
