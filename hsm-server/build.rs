@@ -6,7 +6,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for input in ["plugins/src", "plugins/Cargo.toml", "hsm-plugin-sdk/src", "hsm-plugin-sdk/Cargo.toml", "Cargo.toml"] {
+    for input in ["plugins/src", "plugins/Cargo.toml", "hsm-plugin-sdk/src", "hsm-plugin-sdk/Cargo.toml", "Cargo.toml"]
+    {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
@@ -37,13 +38,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let built = target_dir.join(TARGET).join("guest");
-    let mut sources: Vec<PathBuf> =
-        fs::read_dir(workspace.join("plugins/src/bin"))?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
+    let mut sources: Vec<PathBuf> = fs::read_dir(workspace.join("plugins/src/bin"))?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()?;
     sources.retain(|path| path.extension().is_some_and(|ext| ext == "rs"));
     sources.sort();
-    let mut table = String::from("/// Name and module of every bundled plugin.\npub(crate) static BUNDLED: &[(&str, &[u8])] = &[\n");
+    let mut table = String::from(
+        "/// Name and module of every bundled plugin.\npub(crate) static BUNDLED: &[(&str, &[u8])] = &[\n",
+    );
     for source in sources {
-        let name = source.file_stem().and_then(|stem| stem.to_str()).ok_or("a plugin's file name is not UTF-8")?.to_owned();
+        let name =
+            source.file_stem().and_then(|stem| stem.to_str()).ok_or("a plugin's file name is not UTF-8")?.to_owned();
         let module = built.join(&name).with_extension("wasm");
         table += &format!("    ({name:?}, include_bytes!({module:?})),\n");
     }

@@ -1,10 +1,16 @@
 //! One request's view of the module: selected LMK, keys and PINs behind handles, and what an operator may see of it.
 
+mod asymmetric;
 mod base;
 mod card;
+mod dukpt;
 mod emv;
 mod keys;
+mod migration;
 mod pins;
+mod print;
+mod storage;
+mod verify;
 
 pub use base::{Explanation, TracedField, Transcript};
 

@@ -18,7 +18,10 @@ pub mod wire;
 
 pub use error_code::ErrorCode;
 pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, PinHandle};
-pub use ops::{BaseOps, CardOps, EmvOps, FieldKind, Host, KeyOps, OpInfo, PinOps, operations};
+pub use ops::{
+    AsymmetricOps, BaseOps, CardOps, DukptOps, EmvOps, FieldKind, Host, KeyOps, MigrationOps, OpInfo, PinOps, PrintOps,
+    StorageOps, VerifyOps, operations,
+};
 
 /// Version of everything in this module. A host refuses a module that was built for another one.
 pub const ABI_VERSION: u32 = 1;

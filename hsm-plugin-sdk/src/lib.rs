@@ -20,7 +20,7 @@ pub use response::Response;
 /// What a command file imports.
 pub mod prelude {
     pub use crate::{
-        AccountField, AccountForm, ErrorCode, FieldKind, Hsm, KeyField, KeyHandle, KeyPurpose, Ksn, LegacyOptions, PinDestination, PinHandle, Refusal, Request, Response,
-        Result, command,
+        AccountField, AccountForm, ErrorCode, FieldKind, Hsm, KeyField, KeyHandle, KeyPurpose, Ksn, LegacyOptions,
+        PinDestination, PinHandle, Refusal, Request, Response, Result, command,
     };
 }

@@ -66,7 +66,8 @@ impl<'h> KeyField<'h> {
     /// Whether the field is a key block with a base derivation key.
     #[must_use]
     pub fn is_bdk(&self) -> bool {
-        matches!(self.bytes.first(), Some(b'S' | b'R')) && matches!(self.bytes.get(6..8), Some(b"B0" | b"41" | b"42" | b"43" | b"44"))
+        matches!(self.bytes.first(), Some(b'S' | b'R'))
+            && matches!(self.bytes.get(6..8), Some(b"B0" | b"41" | b"42" | b"43" | b"44"))
     }
 
     /// The same field for another purpose, where a later field decides what the key is.
@@ -276,8 +277,7 @@ impl<'h> Request<'h> {
             self.pos += 1;
             return Ok(AccountField { form: AccountForm::Pan, digits });
         }
-        let (form, len) =
-            if formats.contains(b"04") { (AccountForm::Plus, 18) } else { (AccountForm::Twelve, 12) };
+        let (form, len) = if formats.contains(b"04") { (AccountForm::Plus, 18) } else { (AccountForm::Twelve, 12) };
         Ok(AccountField { form, digits: self.take(name, FieldKind::Account, len)? })
     }
 
@@ -532,7 +532,12 @@ impl<'h> Request<'h> {
                 _ => return Err(self.refuse(name, self.pos, "must be a key block with a decimal length")),
             },
             Some(_) => {
-                return Err(self.refuse_with(ErrorCode::KEY_SCHEME, name, self.pos, "must begin with a key scheme or a hex digit"));
+                return Err(self.refuse_with(
+                    ErrorCode::KEY_SCHEME,
+                    name,
+                    self.pos,
+                    "must begin with a key scheme or a hex digit",
+                ));
             }
             None => return Err(self.refuse(name, self.pos, "is missing")),
         };

@@ -7,7 +7,5 @@ pub mod net;
 mod server;
 pub mod trace;
 
-pub use engine::{
-    Engine, Fault, Limits, LoadError, Outcome, PluginError, PluginInfo, PluginSet, Probe, SharedPlugins,
-};
+pub use engine::{Engine, Fault, Limits, LoadError, Outcome, PluginError, PluginInfo, PluginSet, Probe, SharedPlugins};
 pub use server::{Emulator, EmulatorConfig, EmulatorError, UnknownCommand};

@@ -2,8 +2,8 @@
 
 use crate::engine::{Engine, Limits, LoadError, Outcome, PluginSet, SharedPlugins};
 use crate::net::{
-    self, CloseReason, ConnectionInfo, Disposition, Handler, Job, JobEnd, NetConfig, RequestCtx, ResponseSink, ServerHandle, Worker,
-    WorkerFactory, WorkerPool,
+    self, CloseReason, ConnectionInfo, Disposition, Handler, Job, JobEnd, NetConfig, RequestCtx, ResponseSink,
+    ServerHandle, Worker, WorkerFactory, WorkerPool,
 };
 use crate::trace;
 use hsm_core::SecurityModule;

@@ -20,7 +20,14 @@ pub(crate) fn log_exchange(connection: &ConnectionInfo, message: &[u8], response
         let from = if field.response { answer } else { body };
         let value = from.get(field.offset..field.offset.saturating_add(field.len)).unwrap_or_default();
         let arrow = if field.response { '<' } else { '>' };
-        let _ = write!(text, "\n  {arrow} {:<32} {:>5} {:>5}  {}", field.name, field.offset, field.len, show(field.kind, value));
+        let _ = write!(
+            text,
+            "\n  {arrow} {:<32} {:>5} {:>5}  {}",
+            field.name,
+            field.offset,
+            field.len,
+            show(field.kind, value)
+        );
     }
     if let Some(explanation) = &transcript.explanation {
         let _ = write!(text, "\n  ! {}: {}", explanation.code, explanation.text);
@@ -38,7 +45,9 @@ pub(crate) fn log_refusal(connection: &ConnectionInfo, message: &[u8], explanati
 pub fn show(kind: FieldKind, value: &[u8]) -> String {
     match kind {
         FieldKind::Key => match value.first() {
-            Some(scheme) if !scheme.is_ascii_hexdigit() => format!("{}*** key of {} characters", char::from(*scheme), value.len()),
+            Some(scheme) if !scheme.is_ascii_hexdigit() => {
+                format!("{}*** key of {} characters", char::from(*scheme), value.len())
+            }
             _ => format!("*** key of {} digits", value.len()),
         },
         FieldKind::Account if value.len() > 10 => {

@@ -28,7 +28,13 @@ fn natively() {
     if only.is_empty() {
         report(&failures, vectors.len());
     } else {
-        assert!(failures.is_empty(), "{} of {} vectors failed:\n{}", failures.len(), vectors.len(), failures.join("\n"));
+        assert!(
+            failures.is_empty(),
+            "{} of {} vectors failed:\n{}",
+            failures.len(),
+            vectors.len(),
+            failures.join("\n")
+        );
         println!("{} vectors passed", vectors.len());
     }
 }

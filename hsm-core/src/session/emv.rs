@@ -66,7 +66,8 @@ impl EmvOps for Session {
     ) -> Result<bool, ErrorCode> {
         let card = self.card_key(mk_smi, &[KeyPurpose::MK_SMI], pan_psn)?;
         let session = emv::visa_script_key(&card, atc).map_err(|_| ErrorCode::INTERNAL)?;
-        let expected = emv::application_cryptogram(&session, Padding::Method1, data).map_err(|_| ErrorCode::INTERNAL)?;
+        let expected =
+            emv::application_cryptogram(&session, Padding::Method1, data).map_err(|_| ErrorCode::INTERNAL)?;
         Ok(bool::from(expected[..4].ct_eq(&mac)))
     }
 }
@@ -93,7 +94,12 @@ impl Session {
     }
 
     /// The card's own key, EMV option A.
-    fn card_key(&mut self, master: KeyHandle, purposes: &[KeyPurpose], pan_psn: [u8; 8]) -> Result<ClearKey, ErrorCode> {
+    fn card_key(
+        &mut self,
+        master: KeyHandle,
+        purposes: &[KeyPurpose],
+        pan_psn: [u8; 8],
+    ) -> Result<ClearKey, ErrorCode> {
         let master = self.key_for(master, purposes)?;
         let card = PanPsn::from_packed(&pan_psn);
         emv::card_key(master.cipher()?, CardKeyOption::A, &card)

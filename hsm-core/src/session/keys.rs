@@ -4,7 +4,6 @@ use super::Session;
 use crate::cipher::BlockCipher;
 use crate::clear_key::{Algorithm, ClearKey};
 
-
 use crate::key_block::header::{Attributes, Scope};
 use crate::key_block::thales;
 use crate::lmk::{Lmk, LmkId, LmkScheme};
@@ -319,7 +318,10 @@ impl Session {
             b'0' => Ok(KeyScheme::Single),
             _ => match KeyScheme::from_tag(letter) {
                 Ok(scheme) if scheme.is_variant_or_x917() => Ok(scheme),
-                _ => self.refuse(ErrorCode::KEY_SCHEME, format!("key scheme {:?} is not a variant or X9.17 scheme", char::from(letter))),
+                _ => self.refuse(
+                    ErrorCode::KEY_SCHEME,
+                    format!("key scheme {:?} is not a variant or X9.17 scheme", char::from(letter)),
+                ),
             },
         }
     }

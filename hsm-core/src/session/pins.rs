@@ -7,8 +7,8 @@ use crate::clear_key::{Algorithm, ClearKey};
 use crate::dukpt::{self, AesKeyType, AesKsn, AesUse, DukptError, Ksn, TdesBdk, TdesUse};
 use crate::pin_verify;
 use hsm_pinblock::{
-    Account, Account12, AccountUse, BlockCipher16, ClearBlock, Context, ErrorClass, Format, Pan, PlusField, Translation,
-    decipher_iso4, decode, encipher_iso4, encode,
+    Account, Account12, AccountUse, BlockCipher16, ClearBlock, Context, ErrorClass, Format, Pan, PlusField,
+    Translation, decipher_iso4, decode, encipher_iso4, encode,
 };
 use hsm_plugin_sdk::abi::{AccountField, AccountForm, ErrorCode, KeyHandle, KeyPurpose, PinHandle, PinOps};
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 
 /// What a PIN block may be under: a PIN key, or the PIN key that a BDK gave for a transaction.
 const PIN_KEYS: &[KeyPurpose] = &[KeyPurpose::TPK, KeyPurpose::ZPK, KeyPurpose::PIN_KEY];
-const BDKS: &[KeyPurpose] = &[KeyPurpose::BDK_1, KeyPurpose::BDK_2, KeyPurpose::BDK_3, KeyPurpose::BDK_4, KeyPurpose::BDK];
+const BDKS: &[KeyPurpose] =
+    &[KeyPurpose::BDK_1, KeyPurpose::BDK_2, KeyPurpose::BDK_3, KeyPurpose::BDK_4, KeyPurpose::BDK];
 const PVKS: &[KeyPurpose] = &[KeyPurpose::PVK];
 
 impl PinOps for Session {
@@ -75,7 +76,9 @@ impl PinOps for Session {
             let pan = self.pan(account)?;
             let pin = self.pins.get(pin.index() as usize).ok_or(ErrorCode::INTERNAL)?;
             let random = &mut self.random;
-            return Ok(encipher_iso4(pin, &pan, &Aes(key.cipher()?), &mut |to: &mut [u8]| random.fill_bytes(to)).to_vec());
+            return Ok(
+                encipher_iso4(pin, &pan, &Aes(key.cipher()?), &mut |to: &mut [u8]| random.fill_bytes(to)).to_vec()
+            );
         }
         let context = self.context(format, account)?;
         let pin = self.pins.get(pin.index() as usize).ok_or(ErrorCode::INTERNAL)?;
@@ -122,7 +125,13 @@ impl PinOps for Session {
         }
         let account = self.account_12(account)?;
         let pin = self.pins.get(pin.index() as usize).ok_or(ErrorCode::INTERNAL)?;
-        let verified = pin_verify::verify_pvv(pvk.cipher()?, &account, pvki.wrapping_sub(b'0'), pin.digits(), &pvv.map(|c| c.wrapping_sub(b'0')));
+        let verified = pin_verify::verify_pvv(
+            pvk.cipher()?,
+            &account,
+            pvki.wrapping_sub(b'0'),
+            pin.digits(),
+            &pvv.map(|c| c.wrapping_sub(b'0')),
+        );
         verified.or_else(|error| self.refuse(ErrorCode::INPUT_DATA, error.to_string()))
     }
 }

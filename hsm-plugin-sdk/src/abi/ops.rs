@@ -1,23 +1,59 @@
 //! The host operations, by family. One table per family makes the host's trait, the guest's functions and the import table.
 
+mod asymmetric;
 mod base;
 mod card;
+mod dukpt;
 mod emv;
 mod keys;
+mod migration;
 mod pins;
+mod print;
+mod storage;
+mod verify;
 
+pub use asymmetric::AsymmetricOps;
 pub use base::{BaseOps, FieldKind};
 pub use card::CardOps;
+pub use dukpt::DukptOps;
 pub use emv::EmvOps;
 pub use keys::KeyOps;
+pub use migration::MigrationOps;
 pub use pins::PinOps;
+pub use print::PrintOps;
+pub use storage::StorageOps;
+pub use verify::VerifyOps;
 
 use super::ErrorCode;
 
-/// All operations: what a security module offers to a command.
-pub trait Host: BaseOps + KeyOps + PinOps + CardOps + EmvOps {}
+/// Declares [`Host`] as all families and [`operations`] as all their tables, from one list.
+macro_rules! families {
+    ($($module:ident $Trait:ident),* $(,)?) => {
+        /// All operations: what a security module offers to a command.
+        pub trait Host: $($Trait +)* {}
 
-impl<T: BaseOps + KeyOps + PinOps + CardOps + EmvOps> Host for T {}
+        impl<T: $($Trait +)*> Host for T {}
+
+        /// Every operation of every family.
+        pub fn operations() -> impl Iterator<Item = &'static OpInfo> {
+            [$($module::OPERATIONS),*].into_iter().flatten()
+        }
+    };
+}
+
+families! {
+    asymmetric AsymmetricOps,
+    base BaseOps,
+    card CardOps,
+    dukpt DukptOps,
+    emv EmvOps,
+    keys KeyOps,
+    migration MigrationOps,
+    pins PinOps,
+    print PrintOps,
+    storage StorageOps,
+    verify VerifyOps,
+}
 
 /// One host operation as an import.
 pub struct OpInfo {
@@ -38,11 +74,6 @@ impl core::fmt::Debug for OpInfo {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "OpInfo {{ {}, slow: {} }}", self.name, self.slow)
     }
-}
-
-/// Every operation of every family.
-pub fn operations() -> impl Iterator<Item = &'static OpInfo> {
-    [base::OPERATIONS, keys::OPERATIONS, pins::OPERATIONS, card::OPERATIONS, emv::OPERATIONS].into_iter().flatten()
 }
 
 /// Makes a family of operations from its table.

@@ -122,9 +122,21 @@ impl Guest {
             globals.push((global.clone(), value));
         }
         let fuel = instance.exports.get_global("wasmer_metering_remaining_points").map_err(|e| fault(&e))?.clone();
-        let exhausted =
-            instance.exports.get_global("wasmer_metering_points_exhausted").map_err(|e| fault(&e))?.clone();
-        Ok(Self { store, env, memory, call, alloc, buffer, image, globals, fuel, exhausted, fuel_per_call: limits.fuel, probed })
+        let exhausted = instance.exports.get_global("wasmer_metering_points_exhausted").map_err(|e| fault(&e))?.clone();
+        Ok(Self {
+            store,
+            env,
+            memory,
+            call,
+            alloc,
+            buffer,
+            image,
+            globals,
+            fuel,
+            exhausted,
+            fuel_per_call: limits.fuel,
+            probed,
+        })
     }
 
     /// Runs one request and appends error code, fields and trailer to `out`.
@@ -249,7 +261,8 @@ fn operate(
         memory::with(memory, &store, |bytes| probe(bytes));
     }
     memory::with(memory, &store, |bytes| {
-        let args = memory::range(args, args_len, bytes.len()).and_then(|range| bytes.get(range)).ok_or(Fault::BadPointer)?;
+        let args =
+            memory::range(args, args_len, bytes.len()).and_then(|range| bytes.get(range)).ok_or(Fault::BadPointer)?;
         let Some(session) = session else { return Ok(ErrorCode::INTERNAL.to_abi()) };
         if let Err(code) = (op.call)(&mut **session, args, output) {
             return Ok(code.to_abi());

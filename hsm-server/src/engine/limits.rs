@@ -80,10 +80,7 @@ fn cost(op: &Operator<'_>) -> u64 {
 struct RestorableGlobals;
 
 impl ModuleMiddleware for RestorableGlobals {
-    fn generate_function_middleware<'a>(
-        &self,
-        _: wasmer::LocalFunctionIndex,
-    ) -> Box<dyn FunctionMiddleware<'a> + 'a> {
+    fn generate_function_middleware<'a>(&self, _: wasmer::LocalFunctionIndex) -> Box<dyn FunctionMiddleware<'a> + 'a> {
         #[derive(Debug)]
         struct Pass;
         impl FunctionMiddleware<'_> for Pass {}

@@ -23,7 +23,10 @@ pub enum PluginError {
     #[error("no metadata: {0} (was the module built with the SDK's command! macro?)")]
     Metadata(String),
     /// Built for another version of the ABI.
-    #[error("built for ABI version {found}, this server has version {}; rebuild it with a matching hsm-plugin-sdk", abi::ABI_VERSION)]
+    #[error(
+        "built for ABI version {found}, this server has version {}; rebuild it with a matching hsm-plugin-sdk",
+        abi::ABI_VERSION
+    )]
     AbiVersion {
         /// The version in the module's metadata.
         found: String,
@@ -147,9 +150,11 @@ impl PluginInfo {
                         let ty = functions.get(export.index as usize).and_then(|ty| types.get(*ty as usize));
                         exports.insert(match export.kind {
                             ExternalKind::Memory => (export.name, vec![], vec![]),
-                            ExternalKind::Func => {
-                                (export.name, ty.map_or(vec![], |t| t.params().to_vec()), ty.map_or(vec![], |t| t.results().to_vec()))
-                            }
+                            ExternalKind::Func => (
+                                export.name,
+                                ty.map_or(vec![], |t| t.params().to_vec()),
+                                ty.map_or(vec![], |t| t.results().to_vec()),
+                            ),
                             _ => continue,
                         });
                     }
@@ -174,12 +179,14 @@ impl PluginInfo {
         if let Some(denied) = imports.iter().find(|name| limits.denied_imports.iter().any(|d| d == *name)) {
             return Err(PluginError::DeniedImport((*denied).to_owned()));
         }
-        let metadata = metadata.ok_or_else(|| PluginError::Metadata(format!("no section `{}`", abi::METADATA_SECTION)))?;
+        let metadata =
+            metadata.ok_or_else(|| PluginError::Metadata(format!("no section `{}`", abi::METADATA_SECTION)))?;
         Self::describe(&metadata, origin, wasm.len(), imports)
     }
 
     fn describe(metadata: &str, origin: &str, size: usize, imports: Vec<&'static str>) -> Result<Self, PluginError> {
-        let value = |key: &str| metadata.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or("");
+        let value =
+            |key: &str| metadata.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or("");
         if value("abi") != abi::ABI_VERSION.to_string() {
             return Err(PluginError::AbiVersion { found: value("abi").to_owned() });
         }

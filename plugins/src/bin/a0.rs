@@ -56,7 +56,8 @@ struct Export<'h> {
 
 impl<'h> Export<'h> {
     fn read(req: &mut Request<'h>) -> Result<Self> {
-        let terminal = req.accept(b';') && req.chars("ZMK/TMK flag", 1, |c| matches!(c, b'0' | b'1'), "must be 0 or 1")? == b"1";
+        let terminal =
+            req.accept(b';') && req.chars("ZMK/TMK flag", 1, |c| matches!(c, b'0' | b'1'), "must be 0 or 1")? == b"1";
         let zmk = if terminal { req.key("TMK", KeyPurpose::TMK)? } else { req.zmk("ZMK")? };
         let scheme = req.scheme("Key scheme (ZMK)")?;
         let variant = req.atalla_variant()?;

@@ -97,7 +97,11 @@ pub fn vectors() -> Vec<Vector> {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let (inputs, expected) = (&row["inputs"], &row["expected"]);
             let (code, body) = (text(&inputs["command"]), text(&inputs["request_body"]));
-            if NOT_A_DEVICE.iter().any(|flag| row[*flag] == true) || code.len() != 2 || expected["response_body"].is_null() || body.starts_with('(') {
+            if NOT_A_DEVICE.iter().any(|flag| row[*flag] == true)
+                || code.len() != 2
+                || expected["response_body"].is_null()
+                || body.starts_with('(')
+            {
                 continue;
             }
             let lmk = inputs["lmk"].as_str().unwrap_or("variant").to_owned();

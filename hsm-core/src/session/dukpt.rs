@@ -1,0 +1,6 @@
+//! Operations on DUKPT keys.
+
+use super::Session;
+use hsm_plugin_sdk::abi::DukptOps;
+
+impl DukptOps for Session {}
