@@ -77,7 +77,18 @@ impl Emulator {
     pub fn bind(config: EmulatorConfig, module: SecurityModule) -> Result<Self, EmulatorError> {
         let set = PluginSet::load(config.plugin_dir.as_deref(), &config.limits)?;
         set.try_own()?;
-        let plugins = SharedPlugins::new(set);
+        Self::with_plugins(config, module, SharedPlugins::new(set))
+    }
+
+    /// Binds the listeners and serves plugins that are loaded already, perhaps by another emulator in the same process.
+    ///
+    /// # Errors
+    /// The address that cannot be bound.
+    pub fn with_plugins(
+        config: EmulatorConfig,
+        module: SecurityModule,
+        plugins: SharedPlugins,
+    ) -> Result<Self, EmulatorError> {
         let factory = Slow { plugins: plugins.clone(), module: module.clone(), trace: config.trace };
         let pool = WorkerPool::new(config.workers, factory).map_err(EmulatorError::Thread)?;
         let server = net::Server::bind(config.net.clone())?.with_workers(&pool);
@@ -168,6 +179,7 @@ impl Handler for HostPort {
 
     fn reload(&mut self) {
         let loaded = PluginSet::load(self.config.plugin_dir.as_deref(), &self.config.limits)
+            .map(|set| set.after(self.engine.plugins()))
             .and_then(|set| set.try_own().map(|()| set));
         match loaded {
             Ok(set) => {
