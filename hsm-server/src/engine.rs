@@ -27,7 +27,7 @@ include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 /// A plugin that could not be loaded, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("plugin {origin}: {error}")]
+#[error("{origin}: {error}")]
 pub struct LoadError {
     /// The file, or `bundled` and a name.
     pub origin: String,
