@@ -135,7 +135,7 @@ impl Session {
 
     /// Whether keys of a type may be imported at all: 17.
     pub(super) fn may_import(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        let is_zmk = self.rule(purpose)?.key_type == Some(KeyType::ZMK);
+        let is_zmk = self.known_rule(purpose)?.key_type == Some(KeyType::ZMK);
         if is_zmk && !self.state.settings.zmk_import {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "import of ZMKs is disabled");
         }
@@ -144,7 +144,7 @@ impl Session {
 
     /// Whether keys of a type may be exported at all: 17, 29.
     pub(super) fn may_export_type(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        let rule = self.rule(purpose)?;
+        let rule = self.known_rule(purpose)?;
         let is_zmk = rule.key_type == Some(KeyType::ZMK);
         if is_zmk && !self.state.settings.zmk_export {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "export of ZMKs is disabled");
@@ -361,7 +361,7 @@ impl Session {
             Usage::new([a, b])
                 .is_ok_and(|of_type| of_type == usage || rules::check_modified_usage(usage, of_type).is_ok())
         };
-        if !usages.iter().any(|usage| fits(usage)) {
+        if !usages.iter().any(fits) {
             let why = format!("key usage {usage} is not for a key of type {purpose:?}");
             return self.refuse(ErrorCode::KEY_TYPES, why);
         }
