@@ -1,5 +1,7 @@
 //! Security settings of the device that change what host commands do (host.md section 6).
 
+use crate::user_storage::SlotSize;
+
 /// The security settings. [`Settings::default`] is the developer profile: everything works that a device can be set to allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -27,6 +29,12 @@ pub struct Settings {
     pub restrict_pin_blocks: bool,
     /// Whether components are encrypted under their own variant of the LMK (keys.md 1.1 item 2).
     pub component_variant: bool,
+    /// What a slot of user storage holds.
+    pub user_storage: SlotSize,
+    /// Whether PIN translation takes a second account number, that of the new PIN block, after `;` (G0).
+    pub translation_tokens: bool,
+    /// Whether PIN verification takes a second account number, that of the verification value, after `;` (EC, GQ).
+    pub verification_tokens: bool,
     /// PIN block formats that are disabled (two digits each): 69.
     pub disabled_formats: Vec<[u8; 2]>,
     /// Commands that are disabled: 68.
@@ -54,6 +62,9 @@ impl Default for Settings {
             separate_002: false,
             restrict_pin_blocks: false,
             component_variant: true,
+            user_storage: SlotSize::Single,
+            translation_tokens: false,
+            verification_tokens: false,
             disabled_formats: Vec::new(),
             disabled_commands: Vec::new(),
             authorise_all: true,
