@@ -16,6 +16,7 @@ pub use base::{Explanation, TracedField, Transcript};
 
 use crate::lmk::Lmk;
 use crate::module::{Randomness, SecurityModule, State};
+use dukpt::DukptCache;
 use hsm_pinblock::Pin;
 use hsm_plugin_sdk::abi::{ErrorCode, KeyHandle, PinHandle};
 use keys::{KeyCache, OpenKey};
@@ -37,6 +38,7 @@ pub struct Session {
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
     cache: KeyCache,
+    dukpt: DukptCache,
     transcript: Transcript,
 }
 
@@ -62,6 +64,7 @@ impl Session {
             keys: Vec::new(),
             pins: Vec::new(),
             cache: KeyCache::default(),
+            dukpt: DukptCache::default(),
             transcript: Transcript::default(),
         }
     }
@@ -73,6 +76,7 @@ impl Session {
             self.generation = generation;
             self.state = self.module.state();
             self.cache = KeyCache::default();
+            self.dukpt = DukptCache::default();
         }
         self.end();
         self.command = command;

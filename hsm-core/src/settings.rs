@@ -31,10 +31,6 @@ pub struct Settings {
     pub component_variant: bool,
     /// What a slot of user storage holds.
     pub user_storage: SlotSize,
-    /// Whether PIN translation takes a second account number, that of the new PIN block, after `;` (G0).
-    pub translation_tokens: bool,
-    /// Whether PIN verification takes a second account number, that of the verification value, after `;` (EC, GQ).
-    pub verification_tokens: bool,
     /// PIN block formats that are disabled (two digits each): 69.
     pub disabled_formats: Vec<[u8; 2]>,
     /// Commands that are disabled: 68.
@@ -63,8 +59,6 @@ impl Default for Settings {
             restrict_pin_blocks: false,
             component_variant: true,
             user_storage: SlotSize::Single,
-            translation_tokens: false,
-            verification_tokens: false,
             disabled_formats: Vec::new(),
             disabled_commands: Vec::new(),
             authorise_all: true,

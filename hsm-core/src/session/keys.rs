@@ -96,6 +96,10 @@ const WRAPPING_KEYS: &[KeyPurpose] = &[KeyPurpose::ZMK, KeyPurpose::TMK, KeyPurp
 
 impl KeyOps for Session {
     fn key_open(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<KeyHandle, ErrorCode> {
+        if let Some(stored) = self.stored_field(field)? {
+            // Not the reference is remembered but what it stands for: user storage changes.
+            return self.key_open(purpose, &stored);
+        }
         if let Some(key) = self.cache.get(self.lmk_id, purpose, field) {
             return self.hold_key(key);
         }
@@ -299,9 +303,7 @@ impl Session {
                 let cryptogram = hex::decode(digits).ok_or(ErrorCode::INPUT_DATA)?;
                 Ok((scheme, cryptogram.to_vec()))
             }
-            Ok((KeyField::Stored { .. }, _)) => {
-                self.refuse(ErrorCode::USER_STORAGE_EMPTY, "nothing has been loaded into user storage")
-            }
+            Ok((KeyField::Stored { scheme, index }, len)) if len == field.len() => self.stored_key(scheme, index),
             Ok((KeyField::ThalesBlock(_) | KeyField::Tr31Block(_), _)) => {
                 self.refuse(ErrorCode::LMK_SCHEMES, "a key block where the LMK or ZMK uses variants")
             }

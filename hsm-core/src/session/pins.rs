@@ -3,8 +3,7 @@
 use super::Session;
 use super::keys::OpenKey;
 use crate::cipher::BlockCipher;
-use crate::clear_key::{Algorithm, ClearKey};
-use crate::dukpt::{self, AesKeyType, AesKsn, AesUse, DukptError, Ksn, TdesBdk, TdesUse};
+use crate::clear_key::Algorithm;
 use crate::pin_verify;
 use hsm_pinblock::{
     Account, Account12, AccountUse, BlockCipher16, ClearBlock, Context, ErrorClass, Format, Pan, PlusField,
@@ -16,8 +15,6 @@ use zeroize::Zeroizing;
 
 /// What a PIN block may be under: a PIN key, or the PIN key that a BDK gave for a transaction.
 const PIN_KEYS: &[KeyPurpose] = &[KeyPurpose::TPK, KeyPurpose::ZPK, KeyPurpose::PIN_KEY];
-const BDKS: &[KeyPurpose] =
-    &[KeyPurpose::BDK_1, KeyPurpose::BDK_2, KeyPurpose::BDK_3, KeyPurpose::BDK_4, KeyPurpose::BDK];
 const PVKS: &[KeyPurpose] = &[KeyPurpose::PVK];
 
 impl PinOps for Session {
@@ -98,17 +95,9 @@ impl PinOps for Session {
         Ok(self.pin(pin)?.digits().len() as u8)
     }
 
-    fn pin_dukpt_key(&mut self, bdk: KeyHandle, _descriptor: [u8; 3], ksn: &[u8]) -> Result<KeyHandle, ErrorCode> {
-        let bdk = self.key_for(bdk, BDKS)?;
-        let key = match bdk.algorithm() {
-            Algorithm::Aes => aes_pin_key(&bdk, ksn),
-            _ => tdes_pin_key(&bdk, ksn),
-        };
-        match key {
-            Ok(key) => self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::PIN_KEY, None))),
-            Err(DukptError::Cipher(error)) => self.refuse(ErrorCode::KEY_LENGTH, format!("the BDK: {error}")),
-            Err(error) => self.refuse(ErrorCode::INPUT_DATA, format!("key serial number: {error}")),
-        }
+    fn pin_dukpt_key(&mut self, bdk: KeyHandle, descriptor: [u8; 3], ksn: &[u8]) -> Result<KeyHandle, ErrorCode> {
+        let key = self.dukpt_pin_key(bdk, descriptor, ksn)?;
+        self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::PIN_KEY, None)))
     }
 
     fn pvv_verify(
@@ -134,18 +123,6 @@ impl PinOps for Session {
         );
         verified.or_else(|error| self.refuse(ErrorCode::INPUT_DATA, error.to_string()))
     }
-}
-
-fn aes_pin_key(bdk: &OpenKey, ksn: &[u8]) -> Result<ClearKey, DukptError> {
-    let ksn = AesKsn::parse(ksn)?;
-    let initial = dukpt::aes_initial_key(bdk.key(), ksn.initial_key_id())?;
-    let transaction = dukpt::aes_transaction_key(&initial, &ksn)?;
-    dukpt::aes_working_key(&transaction, AesUse::Pin, AesKeyType::aes(bdk.key().len()), &ksn)
-}
-
-fn tdes_pin_key(bdk: &OpenKey, ksn: &[u8]) -> Result<ClearKey, DukptError> {
-    let transaction = TdesBdk::new(bdk.key())?.transaction_key(&Ksn::parse(ksn)?)?;
-    dukpt::tdes_working_key(&transaction, TdesUse::Pin)
 }
 
 impl Session {
@@ -181,7 +158,7 @@ impl Session {
         self.account(field).map(Context::account)
     }
 
-    fn account(&mut self, field: AccountField<'_>) -> Result<Account, ErrorCode> {
+    pub(super) fn account(&mut self, field: AccountField<'_>) -> Result<Account, ErrorCode> {
         let account = match field.form {
             AccountForm::Twelve => Account12::from_digits(field.digits).map(Account::from),
             AccountForm::Plus => PlusField::from_field(field.digits).map(Account::from),
