@@ -3,6 +3,9 @@
 
 extern crate self as hsm_plugins;
 
+pub mod dukpt;
+pub mod printing;
+
 use hsm_plugin_sdk::prelude::*;
 
 #[cfg(not(target_family = "wasm"))]
