@@ -1,5 +1,6 @@
 //! The security module: what all requests share.
 
+use crate::pin_guard::PinGuard;
 use crate::{lmk::Lmk, settings::Settings};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -57,6 +58,7 @@ struct Shared {
     state: RwLock<State>,
     random: RandomSource,
     clock: Arc<dyn Clock>,
+    pins: PinGuard,
 }
 
 #[derive(Clone)]
@@ -97,7 +99,7 @@ impl SecurityModule {
 
     fn with_sources(lmks: LmkSlots, settings: Settings, random: RandomSource, clock: Arc<dyn Clock>) -> Self {
         let state = RwLock::new(State { lmks: Arc::new(lmks), settings: Arc::new(settings) });
-        Self { shared: Arc::new(Shared { generation: AtomicU64::new(1), state, random, clock }) }
+        Self { shared: Arc::new(Shared { generation: AtomicU64::new(1), state, random, clock, pins: PinGuard::default() }) }
     }
 
     /// The LMKs as they are now.
@@ -114,6 +116,7 @@ impl SecurityModule {
 
     /// Replaces the LMKs. Requests that run keep the old ones; cached keys are dropped.
     pub fn set_lmks(&self, lmks: LmkSlots) {
+        self.shared.pins.forget();
         self.change(|state| state.lmks = Arc::new(lmks));
     }
 
@@ -126,6 +129,22 @@ impl SecurityModule {
     #[must_use]
     pub fn now(&self) -> SystemTime {
         self.shared.clock.now()
+    }
+
+    /// Whether fraud detection has stopped PIN verification (39).
+    #[must_use]
+    pub fn pin_verification_locked(&self) -> bool {
+        self.shared.pins.is_locked()
+    }
+
+    /// Allows PIN verification again after fraud detection stopped it (console command A7). Returns whether it is allowed now: it is not once the
+    /// number of attacks has reached its limit.
+    pub fn unlock_pin_verification(&self) -> bool {
+        self.shared.pins.unlock(self.settings().fraud_limits)
+    }
+
+    pub(crate) fn pins(&self) -> &PinGuard {
+        &self.shared.pins
     }
 
     pub(crate) fn generation(&self) -> u64 {

@@ -36,6 +36,7 @@ pub struct Session {
     lmk_id: u8,
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
+    naturals: Vec<verify::NaturalPin>,
     cache: KeyCache,
     transcript: Transcript,
 }
@@ -61,6 +62,7 @@ impl Session {
             lmk_id,
             keys: Vec::new(),
             pins: Vec::new(),
+            naturals: Vec::new(),
             cache: KeyCache::default(),
             transcript: Transcript::default(),
         }
@@ -84,6 +86,7 @@ impl Session {
     pub fn end(&mut self) {
         self.keys.clear();
         self.pins.clear();
+        self.naturals.clear();
     }
 
     /// Whether the security settings allow a command.
