@@ -1,5 +1,6 @@
 //! The security module: what all requests share.
 
+use crate::pin_guard::PinGuard;
 use crate::printer::{PrintFormat, PrintSink};
 use crate::user_storage::UserStorage;
 use crate::{lmk::Lmk, settings::Settings};
@@ -62,6 +63,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     storage: Mutex<Storage>,
     printer: Mutex<Printer>,
+    pins: PinGuard,
 }
 
 /// Called with the whole of user storage after each change.
@@ -125,8 +127,8 @@ impl SecurityModule {
 
     fn with_sources(lmks: LmkSlots, settings: Settings, random: RandomSource, clock: Arc<dyn Clock>) -> Self {
         let state = RwLock::new(State { lmks: Arc::new(lmks), settings: Arc::new(settings) });
-        let (storage, printer) = Default::default();
-        Self { shared: Arc::new(Shared { generation: AtomicU64::new(1), state, random, clock, storage, printer }) }
+        let (storage, printer, pins) = Default::default();
+        Self { shared: Arc::new(Shared { generation: AtomicU64::new(1), state, random, clock, storage, printer, pins }) }
     }
 
     /// The LMKs as they are now.
@@ -143,6 +145,7 @@ impl SecurityModule {
 
     /// Replaces the LMKs. Requests that run keep the old ones; cached keys are dropped.
     pub fn set_lmks(&self, lmks: LmkSlots) {
+        self.shared.pins.forget();
         self.change(|state| state.lmks = Arc::new(lmks));
     }
 
@@ -180,6 +183,22 @@ impl SecurityModule {
 
     pub(crate) fn printer(&self) -> MutexGuard<'_, Printer> {
         self.shared.printer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether fraud detection has stopped PIN verification (39).
+    #[must_use]
+    pub fn pin_verification_locked(&self) -> bool {
+        self.shared.pins.is_locked()
+    }
+
+    /// Allows PIN verification again after fraud detection stopped it (console command A7). Returns whether it is allowed now: it is not once the
+    /// number of attacks has reached its limit.
+    pub fn unlock_pin_verification(&self) -> bool {
+        self.shared.pins.unlock(self.settings().fraud_limits)
+    }
+
+    pub(crate) fn pins(&self) -> &PinGuard {
+        &self.shared.pins
     }
 
     pub(crate) fn generation(&self) -> u64 {

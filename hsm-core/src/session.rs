@@ -37,6 +37,7 @@ pub struct Session {
     lmk_id: u8,
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
+    naturals: Vec<verify::NaturalPin>,
     cache: KeyCache,
     dukpt: DukptCache,
     transcript: Transcript,
@@ -63,6 +64,7 @@ impl Session {
             lmk_id,
             keys: Vec::new(),
             pins: Vec::new(),
+            naturals: Vec::new(),
             cache: KeyCache::default(),
             dukpt: DukptCache::default(),
             transcript: Transcript::default(),
@@ -88,6 +90,7 @@ impl Session {
     pub fn end(&mut self) {
         self.keys.clear();
         self.pins.clear();
+        self.naturals.clear();
     }
 
     /// Whether the security settings allow a command.

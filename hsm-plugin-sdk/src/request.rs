@@ -1,8 +1,11 @@
 //! Reading a request field by field.
 
 mod dukpt;
+mod pins;
 mod print;
 mod storage;
+
+pub use pins::ExcludedPins;
 
 use crate::{AccountField, AccountForm, Hsm, KeyPurpose, Refusal, Result, abi::ErrorCode, abi::FieldKind};
 
@@ -177,12 +180,16 @@ impl<'h> Request<'h> {
         self.hex_digits(name, 2 * len).map(unhex)
     }
 
-    /// Reads a PIN block under `key`, in hexadecimal digits: 16 bytes under an AES key, else 8 bytes.
+    /// Reads a PIN block under `key`, in hexadecimal digits: 16 bytes under an AES key, else 8 bytes. It may be a reference into user
+    /// storage (`K` + 3 digits).
     ///
     /// # Errors
-    /// 15 for a short field or another character.
+    /// 15 for a short field or another character; 12 or 21 for a reference.
     pub fn pin_block(&mut self, name: &'static str, key: &KeyField<'_>) -> Result<Vec<u8>> {
         let len = if key.is_aes() { 16 } else { 8 };
+        if self.peek() == Some(b'K') {
+            return self.stored_hex(name, len);
+        }
         self.checked(name, FieldKind::PinBlock, 2 * len, u8::is_ascii_hexdigit, "must be hexadecimal digits").map(unhex)
     }
 

@@ -38,6 +38,11 @@ impl OpenKey {
         self.key.algorithm()
     }
 
+    /// What the key block says of the key; `None` for a key that was no key block.
+    pub(super) fn attributes(&self) -> Option<&Attributes> {
+        self.attributes.as_ref()
+    }
+
     pub(super) fn cipher(&self) -> Result<&BlockCipher, ErrorCode> {
         self.cipher.as_ref().ok_or(ErrorCode::ALGORITHM)
     }

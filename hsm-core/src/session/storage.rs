@@ -33,7 +33,7 @@ impl StorageOps for Session {
     }
 
     fn storage_diebold_check(&mut self, index: u16) -> Result<(), ErrorCode> {
-        self.diebold_table(index).map(|_| ())
+        self.stored_diebold_table(index).map(drop)
     }
 }
 
@@ -51,7 +51,7 @@ impl Session {
     }
 
     /// The 256 bytes of the Diebold table at an index.
-    pub(super) fn diebold_table(&mut self, index: u16) -> Result<Vec<u8>, ErrorCode> {
+    pub(super) fn stored_diebold_table(&mut self, index: u16) -> Result<Vec<u8>, ErrorCode> {
         self.with_storage(index, |slots| slots.diebold_table(index))
     }
 

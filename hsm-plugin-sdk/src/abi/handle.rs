@@ -42,6 +42,11 @@ handle! {
     PinHandle
 }
 
+handle! {
+    /// A natural PIN of the IBM method that the host holds for this request. It is void when the request ends.
+    NaturalPinHandle
+}
+
 /// What a key is opened, generated or imported for: a key type code of the variant LMK, or a role that a security setting or
 /// a key block decides.
 ///

@@ -19,9 +19,9 @@ impl<'h> Request<'h> {
     /// Reads `K` and an index of user storage.
     ///
     /// # Errors
-    /// As [`Request::storage_reference`].
+    /// 15 if it is not `K` and three hexadecimal digits.
     pub fn storage_index(&mut self, name: &'static str) -> Result<u16> {
-        let reference = self.storage_reference(name)?;
-        Ok(reference.iter().skip(1).fold(0, |index, digit| index << 4 | u16::from(nibble(*digit))))
+        let digits = self.table_pointer(name)?;
+        Ok(digits.iter().fold(0, |index, digit| index << 4 | u16::from(nibble(*digit))))
     }
 }
