@@ -39,16 +39,14 @@ fn mac<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
         bdk = bdk.with_purpose(KeyPurpose::BDK_2);
     }
     let ksn = req.ksn(&bdk)?;
-    let digits = if part == 0 { 16 } else { 8 };
-    let given = if generates { None } else { Some(req.hex_digits("MAC", digits)?) };
+    let given = if generates { None } else { Some(req.hex("MAC", if part == 0 { 8 } else { 4 })?) };
     let message = dukpt::message(req)?;
     req.end()?;
 
     let bdk = hsm.open_source(&bdk)?;
     let mut resp = hsm.response();
     match given {
-        Some(given) => {
-            let mac = dukpt::mac_bytes(given);
+        Some(mac) => {
             let right = part == 2;
             hsm_plugins::pins::verified(hsm.dukpt_mac_verify(
                 bdk,
