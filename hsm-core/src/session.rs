@@ -35,6 +35,8 @@ pub struct Session {
     random: Randomness,
     command: [u8; 2],
     lmk_id: u8,
+    /// The LMK that the request began with, whatever `%nn` selects.
+    home_lmk: u8,
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
     naturals: Vec<verify::NaturalPin>,
@@ -62,6 +64,7 @@ impl Session {
             random,
             command: *b"??",
             lmk_id,
+            home_lmk: lmk_id,
             keys: Vec::new(),
             pins: Vec::new(),
             naturals: Vec::new(),
@@ -83,6 +86,7 @@ impl Session {
         self.end();
         self.command = command;
         self.lmk_id = lmk.unwrap_or(self.state.lmks.default);
+        self.home_lmk = self.lmk_id;
         self.transcript.clear();
     }
 

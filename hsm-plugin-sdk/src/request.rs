@@ -1,10 +1,12 @@
 //! Reading a request field by field.
 
+mod attributes;
 mod dukpt;
 mod pins;
 mod print;
 mod storage;
 
+pub use attributes::{Attribute, AttributeGroup};
 pub use pins::ExcludedPins;
 
 use crate::{AccountField, AccountForm, Hsm, KeyPurpose, Refusal, Result, abi::ErrorCode, abi::FieldKind};

@@ -1,7 +1,8 @@
 //! Operations on DUKPT keys.
 
 use super::Session;
-use super::keys::OpenKey;
+use super::keys::{KeyUse, OpenKey};
+use super::pins::BDKS;
 use crate::clear_key::{Algorithm, ClearKey};
 use crate::dukpt::{self, AesKeyType, AesKsn, AesUse, DukptError, Ksn, KsnDescriptor, TdesBdk, TdesUse};
 use crate::mac::{MacAlgorithm, MacKey, Padding};
@@ -11,9 +12,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
-
-const BDKS: &[KeyPurpose] =
-    &[KeyPurpose::BDK_1, KeyPurpose::BDK_2, KeyPurpose::BDK_3, KeyPurpose::BDK_4, KeyPurpose::BDK];
 
 /// A single-DES DUKPT transaction key: not a PIN key like others, as its PIN blocks are whitened.
 const SINGLE_DES_KEY: KeyPurpose = KeyPurpose::from_code(*b"DK1");
@@ -187,7 +185,7 @@ impl DukptOps for Session {
         descriptor: [u8; 3],
         ksn: &[u8],
     ) -> Result<KeyHandle, ErrorCode> {
-        let bdk = self.key_for(bdk, BDKS)?;
+        let bdk = self.key_for_use(bdk, BDKS, KeyUse::Derive)?;
         if bdk.algorithm() != Algorithm::Des || bdk.key().len() != 16 {
             return self.refuse(ErrorCode::KEY_LENGTH, "the BDK must be of double length");
         }
@@ -229,7 +227,7 @@ impl DukptOps for Session {
             3 => MacAlgorithm::Cmac,
             _ => return self.refuse(ErrorCode::INPUT_DATA, "there is no MAC method with this number"),
         };
-        let bdk = self.key_for(bdk, BDKS)?;
+        let bdk = self.key_for_use(bdk, BDKS, KeyUse::Derive)?;
         // Algorithm 3 is defined for DES only, so an AES BDK gives a TDES key for it.
         let tdes = algorithm == MacAlgorithm::Alg3;
         let key = self.dukpt_working_key(&bdk, descriptor, ksn, usage, tdes)?;
@@ -268,7 +266,7 @@ impl Session {
         descriptor: [u8; 3],
         ksn: &[u8],
     ) -> Result<ClearKey, ErrorCode> {
-        let bdk = self.key_for(bdk, BDKS)?;
+        let bdk = self.key_for_use(bdk, BDKS, KeyUse::Derive)?;
         self.dukpt_working_key(&bdk, descriptor, ksn, DukptUse::Pin, false)
     }
 

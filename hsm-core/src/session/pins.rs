@@ -1,7 +1,7 @@
 //! Operations on PINs.
 
 use super::Session;
-use super::keys::OpenKey;
+use super::keys::{KeyUse, OpenKey};
 use crate::cipher::BlockCipher;
 use crate::clear_key::Algorithm;
 use hsm_pinblock::{
@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 
 /// What a PIN block may be under: a PIN key, or the PIN key that a BDK gave for a transaction.
 const PIN_KEYS: &[KeyPurpose] = &[KeyPurpose::TPK, KeyPurpose::ZPK, KeyPurpose::PIN_KEY];
+pub(super) const BDKS: &[KeyPurpose] =
+    &[KeyPurpose::BDK_1, KeyPurpose::BDK_2, KeyPurpose::BDK_3, KeyPurpose::BDK_4, KeyPurpose::BDK];
 pub(super) const PVKS: &[KeyPurpose] = &[KeyPurpose::PVK];
 
 impl PinOps for Session {
@@ -45,7 +47,7 @@ impl PinOps for Session {
         account: AccountField<'_>,
     ) -> Result<PinHandle, ErrorCode> {
         let format = self.format(format)?;
-        let key = self.key_for(key, PIN_KEYS)?;
+        let key = self.key_for_use(key, PIN_KEYS, KeyUse::Decrypt)?;
         self.suits(&key, format)?;
         let decoded = if format == Format::Iso4 {
             let pan = self.pan(account)?;
@@ -71,7 +73,7 @@ impl PinOps for Session {
         account: AccountField<'_>,
     ) -> Result<Vec<u8>, ErrorCode> {
         let format = self.output_format(format)?;
-        let key = self.key_for(key, PIN_KEYS)?;
+        let key = self.key_for_use(key, PIN_KEYS, KeyUse::Encrypt)?;
         self.suits(&key, format)?;
         if format == Format::Iso4 {
             let pan = self.pan(account)?;

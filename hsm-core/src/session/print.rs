@@ -6,10 +6,10 @@ use crate::hex;
 use crate::lmk::{Lmk, LmkPair};
 use crate::mac::HashAlgorithm;
 use crate::printer::{Document, PRINT_FIELDS, PrintFormat, PrintValues};
-use crate::scheme::KeyScheme;
-use crate::variant::{self, LmkUse};
-use crate::{kcv, purpose};
-use hsm_plugin_sdk::abi::{AccountField, ErrorCode, KeyHandle, KeyOps, KeyPurpose, PinHandle, PrintOps, VerifyOps};
+use crate::kcv;
+use hsm_plugin_sdk::abi::{
+    AccountField, ErrorCode, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, PinHandle, PrintOps, VerifyOps,
+};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -92,26 +92,11 @@ impl PrintOps for Session {
         &mut self,
         purpose: KeyPurpose,
         scheme: u8,
+        attributes: Option<KeyAttributes<'_>>,
         fields: &[u8],
     ) -> Result<(Vec<u8>, [u8; 8], bool), ErrorCode> {
-        let code = purpose.as_str().to_ascii_lowercase();
-        let format = self.may_print(&format!("component.{code}.host"))?;
-        let rule = purpose::rule(purpose, self.state.settings.separate_002)
-            .or_else(|code| self.refuse(code, format!("key type {purpose:?} does not exist here")))?;
-        let Some(key_type) = rule.key_type else {
-            return self.refuse(ErrorCode::KEY_TYPE, "a component in a key block needs a header");
-        };
-        let scheme = self.component_scheme(purpose, scheme)?;
-        let key = self.random_key(scheme)?;
-        let lmk = self.lmk()?.clone();
-        let under = match self.state.settings.component_variant {
-            true => LmkUse::component_of(key_type),
-            false => LmkUse::from(key_type),
-        };
-        let wrapped = match variant::encrypt_under_lmk(&lmk, under, scheme, &key) {
-            Ok(cryptogram) => scheme.write(&cryptogram).into_bytes(),
-            Err(error) => return self.refuse(ErrorCode::new(error.code()), error.to_string()),
-        };
+        let format = self.may_print(&component_activity(purpose, attributes.as_ref()))?;
+        let (key, wrapped) = self.new_component(purpose, scheme, attributes.as_ref())?;
         let printed = self.print_clear_key(&format, &key, false, fields)?;
         Ok((wrapped, self.shown_check_value(&key)?, printed))
     }
@@ -120,12 +105,15 @@ impl PrintOps for Session {
         &mut self,
         purpose: KeyPurpose,
         scheme: u8,
+        attributes: Option<KeyAttributes<'_>>,
         split: bool,
         fields: &[u8],
     ) -> Result<(Vec<u8>, [u8; 8], bool), ErrorCode> {
-        let code = purpose.as_str().to_ascii_lowercase();
-        let format = self.may_print(&format!("component.{code}.host"))?;
-        let handle = self.key_generate(purpose, scheme)?;
+        let format = self.may_print(&component_activity(purpose, attributes.as_ref()))?;
+        let handle = match attributes {
+            Some(attributes) => self.key_generate_block(attributes)?,
+            None => self.key_generate(purpose, scheme)?,
+        };
         let wrapped = self.key_wrap(handle, scheme)?;
         let key = self.key(handle)?.clone();
         let printed = self.print_clear_key(&format, key.key(), split, fields)?;
@@ -255,36 +243,6 @@ impl Session {
         Ok(value)
     }
 
-    /// The scheme of a letter for a new component; `0` is the untagged form, of a ZMK as long as the setting says.
-    fn component_scheme(&mut self, purpose: KeyPurpose, letter: u8) -> Result<KeyScheme, ErrorCode> {
-        let scheme = match letter {
-            b'0' if purpose == KeyPurpose::ZMK && self.state.settings.double_length_zmk => Ok(KeyScheme::Double),
-            b'0' => Ok(KeyScheme::Single),
-            _ => KeyScheme::from_tag(letter),
-        };
-        match scheme {
-            Ok(scheme) if scheme.is_variant_or_x917() => Ok(scheme),
-            _ => self.refuse(ErrorCode::KEY_SCHEME, "the key scheme is not a variant or X9.17 scheme"),
-        }
-    }
-
-    /// A random key with odd parity of the length of a scheme, no two parts equal.
-    fn random_key(&mut self, scheme: KeyScheme) -> Result<ClearKey, ErrorCode> {
-        let len = scheme.key_len().ok_or(ErrorCode::KEY_SCHEME)?;
-        if len == 8 && !self.state.settings.single_des {
-            return self.refuse(ErrorCode::NOT_AUTHORISED, "single-length DES keys are disabled");
-        }
-        loop {
-            let mut bytes = Zeroizing::new(vec![0; len]);
-            self.random.fill_bytes(&mut bytes);
-            let key = ClearKey::des(&bytes).map_err(|_| ErrorCode::INTERNAL)?.with_odd_parity();
-            let parts: Vec<&[u8]> = key.bytes().chunks(8).collect();
-            if parts.windows(2).all(|pair| pair[0] != pair[1]) {
-                return Ok(key);
-            }
-        }
-    }
-
     /// The check value of PE and PG: not the device's, whose derivation is not public, but the same on every emulator with the LMK.
     fn pin_check_value(&mut self, account: AccountField<'_>, pin: &[u8]) -> Result<Vec<u8>, ErrorCode> {
         let len = usize::from(self.state.settings.pin_length) + 1 + ACCOUNT_DIGITS;
@@ -317,6 +275,13 @@ impl Session {
         digits.truncate(len);
         Ok(digits)
     }
+}
+
+/// The activity of printing components: `component`, key type or key usage, `host`.
+fn component_activity(purpose: KeyPurpose, attributes: Option<&KeyAttributes<'_>>) -> String {
+    let usage = attributes.and_then(|attributes| attributes.usage);
+    let subject = usage.map_or_else(|| purpose.as_str().to_owned(), |usage| usage.escape_ascii().to_string());
+    format!("component.{}.host", subject.to_ascii_lowercase())
 }
 
 fn lmk_secret(lmk: &Lmk, pair: LmkPair) -> Option<&ClearKey> {

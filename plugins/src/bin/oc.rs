@@ -22,7 +22,7 @@ fn print<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let scheme = hsm_plugins::printing::lmk_scheme(req)?;
     req.end()?;
 
-    let (component, _, printed) = hsm.print_component(KeyPurpose::ZMK, scheme, fields)?;
+    let (component, _, printed) = hsm.print_component(KeyPurpose::ZMK, scheme, None, fields)?;
     hsm_plugins::printing::then_printed(req, hsm, b"OZ", printed)?;
     let mut resp = hsm.response();
     resp.key("ZMK component under the LMK", component);

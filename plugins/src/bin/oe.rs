@@ -22,7 +22,7 @@ fn print<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let scheme = hsm_plugins::printing::lmk_scheme(req)?;
     req.end()?;
 
-    let (key, _, printed) = hsm.print_new_key(KeyPurpose::TERMINAL, scheme, false, fields)?;
+    let (key, _, printed) = hsm.print_new_key(KeyPurpose::TERMINAL, scheme, None, false, fields)?;
     hsm_plugins::printing::then_printed(req, hsm, b"OZ", printed)?;
     let mut resp = hsm.response();
     resp.key("Key under the LMK", key);

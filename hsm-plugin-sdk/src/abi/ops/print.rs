@@ -1,7 +1,7 @@
 //! Operations on the virtual printer.
 
 use super::host_operations;
-use crate::abi::{AccountField, KeyHandle, KeyPurpose};
+use crate::abi::{AccountField, KeyAttributes, KeyHandle, KeyPurpose};
 
 host_operations! {
     /// Operations on the virtual printer (pins.md 2.35). What is printed in clear never comes back to the guest.
@@ -29,11 +29,23 @@ host_operations! {
         fn print_solicitation_verify(account: AccountField<'_>, check_value: [u8; 12]) -> bool;
 
         /// Generates a key component and prints it. Gives the component under the LMK as a key field of the scheme, and its check value.
-        fn print_component(purpose: KeyPurpose, scheme: u8, fields: &[u8]) -> (Vec<u8>, [u8; 8], bool);
+        /// `attributes` are those of its key block; without them a key block gets the usual ones for the purpose.
+        fn print_component(
+            purpose: KeyPurpose,
+            scheme: u8,
+            attributes: Option<KeyAttributes<'_>>,
+            fields: &[u8],
+        ) -> (Vec<u8>, [u8; 8], bool);
 
-        /// Generates a key and prints it, in parts if it is to be `split`. Gives the key under the LMK as a key field of the scheme, and its
-        /// check value.
-        fn print_new_key(purpose: KeyPurpose, scheme: u8, split: bool, fields: &[u8]) -> (Vec<u8>, [u8; 8], bool);
+        /// Generates a key and prints it, in parts if it is to be `split`. Gives the key under the LMK as a key field of the scheme, and
+        /// its check value. `attributes` as for a component.
+        fn print_new_key(
+            purpose: KeyPurpose,
+            scheme: u8,
+            attributes: Option<KeyAttributes<'_>>,
+            split: bool,
+            fields: &[u8],
+        ) -> (Vec<u8>, [u8; 8], bool);
 
         /// Prints a TMK.
         fn print_terminal_key(key: KeyHandle, fields: &[u8]) -> bool;
