@@ -27,7 +27,12 @@ const RANDOM: [&[u8; 2]; 16] =
     [b"A0", b"A2", b"AS", b"BI", b"EI", b"FG", b"FI", b"FY", b"HA", b"HC", b"IA", b"JA", b"L0", b"NE", b"OC", b"OE"];
 
 /// Vectors that are not a device's behaviour after all, each with its reason.
-const EXCEPTIONS: &[(&str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("thales_host_commands_variant-099", "a simulator's CI: TDES DUKPT and a KSN longer than its descriptor says (pins.md 2.12)"),
+    ("thales_host_commands_variant-100", "as 099"),
+    ("thales_host_commands_variant-101", "as 099"),
+    ("thales_host_commands_variant-103", "a simulator's CK: as 099"),
+];
 
 /// The vectors of commands that exist, with the module each needs.
 pub fn runnable() -> Vec<(Vector, SecurityModule)> {
