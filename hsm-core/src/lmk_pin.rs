@@ -293,7 +293,7 @@ mod tests {
         let text = |lmk: &Lmk| String::from_utf8(encrypt(lmk, native, ACCOUNT, &pin(b"123456")).unwrap()).unwrap();
         assert_eq!(text(&Lmk::test_variant()), "1381376");
         assert_eq!(text(&Lmk::test_keyblock_tdes()), "6874088");
-        assert_eq!(text(&Lmk::test_keyblock_aes()), "KBAES");
+        assert_eq!(text(&Lmk::test_keyblock_aes()), "JC1CE954ADE10D436D123E547306E1725");
     }
 
     #[test]

@@ -341,7 +341,7 @@ const REFUSALS: &[(&str, &[(&str, &str)])] = &[
         ("001{zpk}{pvk1}{zb}0104{ibm}9854FFFFFFFF0000000000000000", "01"),
         ("001{zpk}{pvk1}{zb}0104{ibm}9853FFFFFFFF{tb}", "20"),
         ("001{zpk}{pvk1}{zb}0104{ibm}9853FFFFFFFF0000000000000000", "24"), // decrypts to a wrong PIN length
-        ("001{zpk}{pvk1}{zb}0104{ibm}9853FFFFFFFF{zb5}*010492389", "15"),
+        ("001{zpk}{pvk1}{zb}0104{ibm}9853FFFFFFFF{zb5}*010492389", "03"),
         ("001{zpk}{pvk1}{zb}0104{ibm}9853FFFFFFFF{zb5}*020592389", "03"),
         ("001{zpk}{pvk1}{zb}0104{ibm}9853FFFFFFFF{zb5}*01049238", "81"),
         ("001{zpk}{pvk1}{zb}0104{ibm}9853FFFFFFFF{zb5}*010592389", "86"),
@@ -363,7 +363,7 @@ const REFUSALS: &[(&str, &[(&str, &str)])] = &[
         ("001{zpk!}{pvk!}{zb}01{a}1", "10"),
         ("001{zpk}{pvk!}{zb}01{a}1", "11"),
         ("001{zpk}{pvk3}{zb}01{a}1", "27"),
-        ("001{zpk}{pvk}{zb}02{a}1", "20"),
+        ("001{zpk}{pvk}{zb}47{a}1", "20"),
         ("001{zpk}{pvk}{zb}01{a}1*01041234", "86"),
     ]),
     ("DE", &[
@@ -404,7 +404,8 @@ const REFUSALS: &[(&str, &[(&str, &str)])] = &[
     ("JC", &[
         ("{tpk!}{tb}01{a}", "10"),
         ("{tpk}{tb}01{a}0", "15"),
-        ("{tpk}{tb}02{a}", "20"),
+        ("{tpk}{tb}47{a}", "20"),
+        ("{tpk}{tb}02{a}", "24"),
         ("{tpk}{tb}0140000012345X", "22"),
     ]),
     ("JE", &[
