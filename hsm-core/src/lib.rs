@@ -19,15 +19,17 @@ pub mod mac;
 mod module;
 mod pin_guard;
 pub mod pin_verify;
+pub mod printer;
 pub mod purpose;
 pub mod rsa_encoding;
 pub mod scheme;
 mod session;
 mod settings;
+pub mod user_storage;
 pub mod variant;
 
 pub use clear_key::{Algorithm, ClearKey};
-pub use module::{Clock, LmkSlots, MAX_LMK_ID, SecurityModule, SystemClock};
+pub use module::{Clock, LmkSlots, MAX_LMK_ID, SecurityModule, StorageHook, SystemClock};
 pub use session::{Explanation, Session, TracedField, Transcript};
 pub use pin_guard::{FraudLimits, WeakPinChecks};
 pub use settings::Settings;

@@ -3,7 +3,9 @@
 
 extern crate self as hsm_plugins;
 
+pub mod dukpt;
 pub mod pins;
+pub mod printing;
 
 #[cfg(not(target_family = "wasm"))]
 mod native {

@@ -1,10 +1,9 @@
 //! Operations on PINs.
 
 use super::Session;
-use super::keys::OpenKey;
+use super::keys::{KeyUse, OpenKey};
 use crate::cipher::BlockCipher;
-use crate::clear_key::{Algorithm, ClearKey};
-use crate::dukpt::{self, AesKeyType, AesKsn, AesUse, DukptError, Ksn, TdesBdk, TdesUse};
+use crate::clear_key::Algorithm;
 use hsm_pinblock::{
     Account, Account12, AccountUse, BlockCipher16, ClearBlock, Context, ErrorClass, Format, Pan, PlusField,
     Translation, decipher_iso4, decode, encipher_iso4, encode,
@@ -16,7 +15,7 @@ use zeroize::Zeroizing;
 
 /// What a PIN block may be under: a PIN key, or the PIN key that a BDK gave for a transaction.
 const PIN_KEYS: &[KeyPurpose] = &[KeyPurpose::TPK, KeyPurpose::ZPK, KeyPurpose::PIN_KEY];
-const BDKS: &[KeyPurpose] =
+pub(super) const BDKS: &[KeyPurpose] =
     &[KeyPurpose::BDK_1, KeyPurpose::BDK_2, KeyPurpose::BDK_3, KeyPurpose::BDK_4, KeyPurpose::BDK];
 pub(super) const PVKS: &[KeyPurpose] = &[KeyPurpose::PVK];
 
@@ -48,7 +47,7 @@ impl PinOps for Session {
         account: AccountField<'_>,
     ) -> Result<PinHandle, ErrorCode> {
         let format = self.format(format)?;
-        let key = self.key_for(key, PIN_KEYS)?;
+        let key = self.key_for_use(key, PIN_KEYS, KeyUse::Decrypt)?;
         self.suits(&key, format)?;
         let decoded = if format == Format::Iso4 {
             let pan = self.pan(account)?;
@@ -74,7 +73,7 @@ impl PinOps for Session {
         account: AccountField<'_>,
     ) -> Result<Vec<u8>, ErrorCode> {
         let format = self.output_format(format)?;
-        let key = self.key_for(key, PIN_KEYS)?;
+        let key = self.key_for_use(key, PIN_KEYS, KeyUse::Encrypt)?;
         self.suits(&key, format)?;
         if format == Format::Iso4 {
             let pan = self.pan(account)?;
@@ -102,17 +101,9 @@ impl PinOps for Session {
         Ok(self.pin(pin)?.digits().len() as u8)
     }
 
-    fn pin_dukpt_key(&mut self, bdk: KeyHandle, _descriptor: [u8; 3], ksn: &[u8]) -> Result<KeyHandle, ErrorCode> {
-        let bdk = self.key_for(bdk, BDKS)?;
-        let key = match bdk.algorithm() {
-            Algorithm::Aes => aes_pin_key(&bdk, ksn),
-            _ => tdes_pin_key(&bdk, ksn),
-        };
-        match key {
-            Ok(key) => self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::PIN_KEY, None))),
-            Err(DukptError::Cipher(error)) => self.refuse(ErrorCode::KEY_LENGTH, format!("the BDK: {error}")),
-            Err(error) => self.refuse(ErrorCode::INPUT_DATA, format!("key serial number: {error}")),
-        }
+    fn pin_dukpt_key(&mut self, bdk: KeyHandle, descriptor: [u8; 3], ksn: &[u8]) -> Result<KeyHandle, ErrorCode> {
+        let key = self.dukpt_pin_key(bdk, descriptor, ksn)?;
+        self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::PIN_KEY, None)))
     }
 
     fn pvv_verify(
@@ -127,18 +118,6 @@ impl PinOps for Session {
         let expected = self.pvv(pin, pvk, account, pvki)?;
         Ok(self.verdict(expected.ct_eq(&pvv).into()))
     }
-}
-
-fn aes_pin_key(bdk: &OpenKey, ksn: &[u8]) -> Result<ClearKey, DukptError> {
-    let ksn = AesKsn::parse(ksn)?;
-    let initial = dukpt::aes_initial_key(bdk.key(), ksn.initial_key_id())?;
-    let transaction = dukpt::aes_transaction_key(&initial, &ksn)?;
-    dukpt::aes_working_key(&transaction, AesUse::Pin, AesKeyType::aes(bdk.key().len()), &ksn)
-}
-
-fn tdes_pin_key(bdk: &OpenKey, ksn: &[u8]) -> Result<ClearKey, DukptError> {
-    let transaction = TdesBdk::new(bdk.key())?.transaction_key(&Ksn::parse(ksn)?)?;
-    dukpt::tdes_working_key(&transaction, TdesUse::Pin)
 }
 
 impl Session {

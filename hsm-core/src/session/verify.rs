@@ -19,9 +19,6 @@ pub(super) struct NaturalPin {
     check_length: usize,
 }
 
-/// Bytes of a Diebold table: 32 blocks of user storage.
-const DIEBOLD_TABLE: usize = 256;
-
 /// How often a random PIN that may not be chosen is drawn again. A hundred excluded PINs of 10,000 never need as many.
 const DRAWS: usize = 1000;
 
@@ -363,8 +360,8 @@ impl Session {
     }
 
     /// Hexadecimal digits from user storage: `len` of them from an index of 3 hexadecimal digits on.
-    fn stored(&mut self, _index: [u8; 3], _len: usize) -> Result<Vec<u8>, ErrorCode> {
-        self.refuse(ErrorCode::USER_STORAGE_EMPTY, "nothing has been loaded into user storage")
+    fn stored(&mut self, index: [u8; 3], len: usize) -> Result<Vec<u8>, ErrorCode> {
+        self.stored_item(storage_index(index)?, len)
     }
 
     /// The LMK in key change storage.
@@ -433,13 +430,11 @@ impl Session {
 
     /// The Diebold table at an index, if the emulator is to compute with one at all.
     fn diebold_table(&mut self, index: [u8; 3]) -> Result<Zeroizing<Vec<u8>>, ErrorCode> {
-        let digits = Zeroizing::new(self.stored(index, 2 * DIEBOLD_TABLE)?);
-        let table = crate::hex::decode(&digits).filter(|table| table.len() == DIEBOLD_TABLE);
-        match table {
-            Some(table) if self.state.settings.diebold_test_algorithm => Ok(table),
-            Some(_) => self.refuse(ErrorCode::DIEBOLD_TABLE, "the Diebold algorithm is not public"),
-            None => self.refuse(ErrorCode::DIEBOLD_TABLE, "the Diebold table is not 512 hexadecimal digits"),
+        let table = Zeroizing::new(self.stored_diebold_table(storage_index(index)?)?);
+        if !self.state.settings.diebold_test_algorithm {
+            return self.refuse(ErrorCode::DIEBOLD_TABLE, "the Diebold algorithm is not public");
         }
+        Ok(table)
     }
 
     fn diebold_natural_pin(
@@ -490,6 +485,12 @@ impl Session {
         }
         Pin::from_values(digits.get(..length).unwrap_or_default()).map_err(|_| ErrorCode::PIN_LENGTH)
     }
+}
+
+/// The number of an index of user storage in its three digits.
+fn storage_index(digits: [u8; 3]) -> Result<u16, ErrorCode> {
+    let digits = core::str::from_utf8(&digits).map_err(|_| ErrorCode::INPUT_DATA)?;
+    u16::from_str_radix(digits, 16).map_err(|_| ErrorCode::INPUT_DATA)
 }
 
 /// One digit repeated, or digits that count up or down.

@@ -25,7 +25,12 @@ const RANDOM: [&[u8; 2]; 16] =
     [b"A0", b"A2", b"AS", b"BI", b"EI", b"FG", b"FI", b"FY", b"HA", b"HC", b"IA", b"JA", b"L0", b"NE", b"OC", b"OE"];
 
 /// Vectors that are not a device's behaviour after all, each with its reason.
-const EXCEPTIONS: &[(&str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("thales_host_commands_variant-099", "a simulator's CI: TDES DUKPT and a KSN longer than its descriptor says (pins.md 2.12)"),
+    ("thales_host_commands_variant-100", "as 099"),
+    ("thales_host_commands_variant-101", "as 099"),
+    ("thales_host_commands_variant-103", "a simulator's CK: as 099"),
+];
 
 /// Vectors of devices whose security setting has decimalisation tables in plain text.
 const PLAIN_TABLES: [&str; 3] =
@@ -68,6 +73,7 @@ fn module(vector: &Vector) -> Option<SecurityModule> {
         component_variant: false,
         encrypted_decimalisation_tables: !PLAIN_TABLES.contains(&vector.id.as_str()),
         pin_length: if vector.lmk == "3des-kb-test" { 6 } else { 4 },
+        scheme_downgrade: true,
         ..Settings::default()
     };
     Some(SecurityModule::new(slots, settings))
@@ -75,7 +81,7 @@ fn module(vector: &Vector) -> Option<SecurityModule> {
 
 /// The LMK identifier in the first key block of a request: the device's default LMK when the sample was taken.
 fn own_lmk(request: &[u8]) -> u8 {
-    let block = request.windows(17).find(|w| w[0] == b'S' && w[2..6].iter().all(u8::is_ascii_digit) && w[15] == b'0');
+    let block = request.windows(17).find(|w| w[0] == b'S' && w[1..6].iter().all(u8::is_ascii_digit) && w[15] == b'0');
     block.map_or(0, |w| w[16].wrapping_sub(b'0'))
 }
 
