@@ -291,9 +291,9 @@ mod tests {
     fn the_native_scheme_stays_what_it_is() {
         let native = form(PinMode::Native, PinAlgorithm::A, 7);
         let text = |lmk: &Lmk| String::from_utf8(encrypt(lmk, native, ACCOUNT, &pin(b"123456")).unwrap()).unwrap();
-        assert_eq!(text(&Lmk::test_variant()), "VARIANT");
-        assert_eq!(text(&Lmk::test_keyblock_tdes()), "KBTDES");
-        assert_eq!(text(&Lmk::test_keyblock_aes()), "KBAES");
+        assert_eq!(text(&Lmk::test_variant()), "1381376");
+        assert_eq!(text(&Lmk::test_keyblock_tdes()), "6874088");
+        assert_eq!(text(&Lmk::test_keyblock_aes()), "JC1CE954ADE10D436D123E547306E1725");
     }
 
     #[test]

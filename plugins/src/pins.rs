@@ -246,6 +246,7 @@ pub fn translate_block<'h>(
     let source = hsm.open_source(source)?;
     let destination = hsm.open_pin_destination(destination)?;
     hsm.pin_translation(from, to)?;
+    hsm.account_check(account)?;
     if destination_account != account {
         hsm.pin_account_change(account, destination_account)?;
     }
