@@ -24,6 +24,6 @@ mod settings;
 pub mod variant;
 
 pub use clear_key::{Algorithm, ClearKey};
-pub use module::{Clock, LmkSlots, MAX_LMK_ID, SecurityModule, SystemClock};
+pub use module::{ChangeEntry, ChangeRole, Clock, LmkSlots, MAX_LMK_ID, SecurityModule, SystemClock};
 pub use session::{Explanation, Session, TracedField, Transcript};
 pub use settings::Settings;

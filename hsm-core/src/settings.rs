@@ -27,6 +27,8 @@ pub struct Settings {
     pub restrict_pin_blocks: bool,
     /// Whether components are encrypted under their own variant of the LMK (keys.md 1.1 item 2).
     pub component_variant: bool,
+    /// Whether BY, which translates ZMKs, is enabled; without it, it is refused with 17.
+    pub zmk_translation: bool,
     /// PIN block formats that are disabled (two digits each): 69.
     pub disabled_formats: Vec<[u8; 2]>,
     /// Commands that are disabled: 68.
@@ -54,6 +56,7 @@ impl Default for Settings {
             separate_002: false,
             restrict_pin_blocks: false,
             component_variant: true,
+            zmk_translation: true,
             disabled_formats: Vec::new(),
             disabled_commands: Vec::new(),
             authorise_all: true,

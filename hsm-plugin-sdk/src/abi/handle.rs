@@ -93,6 +93,7 @@ purposes! {
     HMAC = "10C", "HMAC key";
     RSA_PRIVATE = "00C", "RSA private key";
     KEY_BLOCK = "FFF", "whatever the key block says";
+    COMPONENT = "CMP", "a component of a key: of no use but to form the key";
 }
 
 impl KeyPurpose {
