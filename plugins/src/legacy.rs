@@ -168,12 +168,13 @@ pub fn generate<'h>(
     kind: &LegacyKey,
     shows_check_value: bool,
 ) -> Result<Response<'h>> {
+    let at = req.offset();
     let options = if shows_check_value { kind.options(req)? } else { req.legacy_options()? };
     let attributes = attributes(req)?;
     req.end()?;
 
     hsm.command_permitted()?;
-    let new = NewKey::generate(req, hsm, kind, LegacyOptions { scheme_zmk: b'0', ..options })?;
+    let new = NewKey::generate(req, at, hsm, kind, LegacyOptions { scheme_zmk: b'0', ..options })?;
     let mut resp = hsm.response();
     resp.key(kind.under_lmk, hsm.legacy_wrap(new.key, new.scheme_lmk, attributes)?);
     if shows_check_value {
@@ -194,13 +195,14 @@ pub fn generate_for_zone<'h>(
 ) -> Result<Response<'h>> {
     let zmk = req.zmk("ZMK")?;
     let variant = req.atalla_variant()?;
+    let at = req.offset();
     let options = kind.options(req)?;
     let attributes = attributes(req)?;
     req.end()?;
 
     hsm.command_permitted()?;
     let zmk = hsm.open_source(&zmk)?;
-    let new = NewKey::generate(req, hsm, kind, options)?;
+    let new = NewKey::generate(req, at, hsm, kind, options)?;
     let under_zmk = hsm.key_export(new.key, zmk, new.scheme_zmk, variant)?;
     let under_lmk = hsm.legacy_wrap(new.key, new.scheme_lmk, attributes)?;
     let mut resp = hsm.response();
@@ -226,13 +228,14 @@ pub fn generate_for_terminal<'h>(
     kind: &LegacyKey,
 ) -> Result<Response<'h>> {
     let tmk = req.key("TMK", tmk)?;
+    let at = req.offset();
     let options = req.legacy_options()?;
     let attributes = attributes(req)?;
     req.end()?;
 
     hsm.command_permitted()?;
     let tmk = hsm.open_source(&tmk)?;
-    let new = NewKey::generate(req, hsm, kind, options)?;
+    let new = NewKey::generate(req, at, hsm, kind, options)?;
     let mut resp = hsm.response();
     resp.key(kind.under_kek, hsm.key_export(new.key, tmk, new.scheme_zmk, 0)?);
     resp.key(kind.under_lmk, hsm.legacy_wrap(new.key, new.scheme_lmk, attributes)?);
@@ -376,8 +379,8 @@ struct NewKey {
 }
 
 impl NewKey {
-    /// Generates a key of the length that its key scheme (LMK) implies.
-    fn generate(req: &Request<'_>, hsm: &Hsm<'_>, kind: &LegacyKey, options: LegacyOptions) -> Result<Self> {
+    /// Generates a key of the length that its key scheme (LMK) implies. `at` is where the option group begins.
+    fn generate(req: &Request<'_>, at: usize, hsm: &Hsm<'_>, kind: &LegacyKey, options: LegacyOptions) -> Result<Self> {
         let LegacyOptions { scheme_lmk, scheme_zmk, .. } = options;
         let key_block = hsm.is_key_block_lmk()?;
         let double = key_block || !matches!(kind.form, Form::Any | Form::Zmk);
@@ -398,10 +401,15 @@ impl NewKey {
             Form::Bdk => matches!(length, b'U' | b'X' | b'T' | b'Y'),
         };
         if !fits {
-            return Err(req.refuse_with(ErrorCode::KEY_SCHEME, "Key scheme", 0, "is not for keys of this length"));
+            return Err(req.refuse_with(
+                ErrorCode::KEY_SCHEME,
+                "Key scheme (LMK)",
+                at + 2,
+                "is not for keys of this length",
+            ));
         }
         if scheme_zmk != b'0' && bytes(scheme_zmk).is_some_and(|zmk| bytes(length).is_some_and(|lmk| lmk != zmk)) {
-            return Err(req.refuse("Key scheme (ZMK)", 0, "is for another key length than that of the LMK"));
+            return Err(req.refuse("Key scheme (ZMK)", at + 1, "is for another key length than that of the LMK"));
         }
         Ok(Self { key: hsm.key_generate(kind.purpose, length)?, scheme_lmk, scheme_zmk })
     }

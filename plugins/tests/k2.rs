@@ -1,5 +1,7 @@
 //! The legacy key-management commands, BW and BS, and ZMKs from components: what the vectors do not cover.
 
+#![allow(clippy::unwrap_used, reason = "a test: helpers may fail as tests do")]
+
 #[allow(dead_code, unreachable_pub, reason = "these tests need only the old LMK of it")]
 mod common;
 
