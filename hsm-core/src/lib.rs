@@ -29,7 +29,7 @@ pub mod user_storage;
 pub mod variant;
 
 pub use clear_key::{Algorithm, ClearKey};
-pub use module::{Clock, LmkSlots, MAX_LMK_ID, SecurityModule, StorageHook, SystemClock};
+pub use module::{ChangeEntry, ChangeRole, Clock, LmkSlots, MAX_LMK_ID, SecurityModule, StorageHook, SystemClock};
 pub use session::{Explanation, Session, TracedField, Transcript};
 pub use pin_guard::{FraudLimits, WeakPinChecks};
 pub use settings::Settings;

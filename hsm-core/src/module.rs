@@ -44,6 +44,26 @@ pub struct LmkSlots {
     pub slots: BTreeMap<u8, Arc<Lmk>>,
     /// The LMK of requests that name none.
     pub default: u8,
+    /// Key change storage: what BW and its like translate from or to, by the identifier of the slot (host.md 7.4).
+    pub change_storage: BTreeMap<u8, ChangeEntry>,
+}
+
+/// An LMK in key change storage.
+#[derive(Debug, Clone)]
+pub struct ChangeEntry {
+    /// The LMK.
+    pub lmk: Arc<Lmk>,
+    /// Which of the two it is.
+    pub role: ChangeRole,
+}
+
+/// What an LMK in key change storage is to the one in its slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeRole {
+    /// The LMK before: keys are translated from it to the one in the slot (console command LO).
+    Old,
+    /// The LMK to come: keys are translated to it from the one in the slot (console command LN).
+    New,
 }
 
 /// A payment HSM without its host interface: LMKs, settings, and what outlives a request.
@@ -114,7 +134,7 @@ impl SecurityModule {
     pub fn with_test_lmks() -> Self {
         let slots = [(0, Lmk::test_variant()), (1, Lmk::test_keyblock_aes()), (2, Lmk::test_keyblock_tdes())];
         let slots = slots.into_iter().map(|(id, lmk)| (id, Arc::new(lmk))).collect();
-        Self::new(LmkSlots { slots, default: 0 }, Settings::default())
+        Self::new(LmkSlots { slots, ..LmkSlots::default() }, Settings::default())
     }
 
     /// A module whose random numbers follow from a seed: the same requests on one session give the same responses.
@@ -152,6 +172,14 @@ impl SecurityModule {
     /// Replaces the settings. Requests that run keep the old ones.
     pub fn set_settings(&self, settings: Settings) {
         self.change(|state| state.settings = Arc::new(settings));
+    }
+
+    /// Erases the key change storage of a slot (BS).
+    pub(crate) fn erase_change_storage(&self, id: u8) {
+        // Nothing to erase is nothing to change: sessions keep their caches.
+        if self.lmks().change_storage.contains_key(&id) {
+            self.change(|state| drop(Arc::make_mut(&mut state.lmks).change_storage.remove(&id)));
+        }
     }
 
     /// The module's clock.

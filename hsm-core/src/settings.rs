@@ -33,6 +33,8 @@ pub struct Settings {
     pub component_variant: bool,
     /// What a slot of user storage holds.
     pub user_storage: SlotSize,
+    /// Whether BY, which translates ZMKs, is enabled; without it, it is refused with 17.
+    pub zmk_translation: bool,
     /// PIN block formats that are disabled (two digits each): 69.
     pub disabled_formats: Vec<[u8; 2]>,
     /// How PINs are encrypted under the LMK: in clear as a public simulator does it, or really.
@@ -107,6 +109,7 @@ impl Default for Settings {
             restrict_pin_blocks: false,
             component_variant: true,
             user_storage: SlotSize::Single,
+            zmk_translation: true,
             disabled_formats: Vec::new(),
             lmk_pin_mode: PinMode::Clear,
             pin_algorithm: PinAlgorithm::A,

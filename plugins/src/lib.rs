@@ -4,6 +4,7 @@
 extern crate self as hsm_plugins;
 
 pub mod dukpt;
+pub mod legacy;
 pub mod pins;
 pub mod printing;
 

@@ -29,9 +29,9 @@ use std::sync::Arc;
 pub(super) struct OpenKey {
     key: ClearKey,
     cipher: Option<BlockCipher>,
-    purpose: KeyPurpose,
+    pub(super) purpose: KeyPurpose,
     /// What the header of the key block says that the key came from.
-    attributes: Option<Attributes>,
+    pub(super) attributes: Option<Attributes>,
     /// The optional blocks of that key block.
     optional: OptionalBlocks,
     /// Whether it is a component, of no use but to form a key.
@@ -373,7 +373,10 @@ impl Session {
         if activity == "diag.host" { settings.authorise_diagnostics } else { settings.authorise_all }
     }
 
-    fn require(&mut self, category: &str, purpose: KeyPurpose) -> Result<(), ErrorCode> {
+    pub(super) fn require(&mut self, category: &str, purpose: KeyPurpose) -> Result<(), ErrorCode> {
+        if let Some(permission) = self.page_permission() {
+            return permission;
+        }
         self.require_activity(category, purpose.as_str())
     }
 
@@ -386,7 +389,7 @@ impl Session {
         self.refuse(ErrorCode::NOT_AUTHORISED, format!("the activity {activity} is not authorised"))
     }
 
-    fn rule(&mut self, purpose: KeyPurpose) -> Result<purpose::PurposeRule, ErrorCode> {
+    pub(super) fn rule(&mut self, purpose: KeyPurpose) -> Result<purpose::PurposeRule, ErrorCode> {
         purpose::rule(purpose, self.state.settings.separate_002)
             .or_else(|code| self.refuse(code, format!("key type {purpose:?} does not exist here")))
     }
@@ -426,7 +429,7 @@ impl Session {
         }
     }
 
-    fn unwrap_key_block(
+    pub(super) fn unwrap_key_block(
         &mut self,
         purpose: KeyPurpose,
         rule: purpose::PurposeRule,
@@ -451,7 +454,7 @@ impl Session {
     }
 
     /// Opens a key block under an LMK, whatever is in it.
-    fn open_block(&mut self, lmk: &Lmk, field: &[u8]) -> Result<OpenedBlock, ErrorCode> {
+    pub(super) fn open_block(&mut self, lmk: &Lmk, field: &[u8]) -> Result<OpenedBlock, ErrorCode> {
         let Some((b'S', block)) = field.split_first() else {
             return self.refuse(ErrorCode::LMK_SCHEMES, "under a key-block LMK, a key must be a Thales key block");
         };
@@ -462,7 +465,7 @@ impl Session {
     }
 
     /// Reads a key field that is a cryptogram; a reference into user storage is followed.
-    fn cryptogram_field(&mut self, field: &[u8]) -> Result<(KeyScheme, Vec<u8>), ErrorCode> {
+    pub(super) fn cryptogram_field(&mut self, field: &[u8]) -> Result<(KeyScheme, Vec<u8>), ErrorCode> {
         let untagged = if field.len() == 32 { Untagged::Double } else { Untagged::Single };
         match KeyField::parse(field, untagged) {
             Ok((KeyField::Cryptogram { scheme, digits }, len)) if len == field.len() => {
@@ -495,7 +498,7 @@ impl Session {
     }
 
     /// The scheme of a letter for a key that exists: its length must fit. A single-length key is written without a tag.
-    fn fitting_scheme(&mut self, key: &OpenKey, letter: u8) -> Result<KeyScheme, ErrorCode> {
+    pub(super) fn fitting_scheme(&mut self, key: &OpenKey, letter: u8) -> Result<KeyScheme, ErrorCode> {
         let scheme = match (letter, key.key().len()) {
             (b'0' | b'Z', 8) => KeyScheme::Single,
             (b'0', 16) => KeyScheme::Double,

@@ -111,6 +111,7 @@ purposes! {
     MK_ZKA = "607", "ZKA master key";
     WRAPPING_KEY = "WRP", "ZMK or TMK that a key is exported under";
     KEY_BLOCK = "FFF", "whatever the key block says";
+    COMPONENT = "CMP", "a component of a key: of no use but to form the key";
 }
 
 impl KeyPurpose {
