@@ -749,7 +749,8 @@ fn settings_restrict_what_keys_may_do() {
         "A00FFFS%01#72T2N00S00".to_owned(),
         format!("A8001{zmk}{key}X"),
         format!("A8FFF{block_zmk}{block_key}S%01"),
-        format!("A6001{zmk}{under_zmk}U"),
+        format!("A6000{zmk}{under_zmk}U"),
+        format!("A600A{zmk}{under_zmk}U"),
         format!("A6FFF{block_zmk}{x917}S%01#72N00S00"),
         format!("B0001X{}U", &key[1..]),
         format!("BU011{key}"),
@@ -757,6 +758,8 @@ fn settings_restrict_what_keys_may_do() {
     ] {
         device.refuses(&request, "17");
     }
+    // Not among the activities that need it.
+    device.ok(&format!("A6001{zmk}{under_zmk}U"));
     device.ok(&format!("BU011{key};001"));
     device.ok(&format!("BUFFF{block_key};FFF;001%01"));
 
