@@ -3,6 +3,7 @@
 //! A [`SecurityModule`] holds LMKs and settings. A [`Session`] serves one request at a time and implements the
 //! [host operations](hsm_plugin_sdk::abi) that commands are written with. The modules below are usable by themselves.
 
+pub mod asymmetric;
 pub mod card;
 pub mod cipher;
 pub mod clear_key;
@@ -24,6 +25,6 @@ mod settings;
 pub mod variant;
 
 pub use clear_key::{Algorithm, ClearKey};
-pub use module::{Clock, LmkSlots, MAX_LMK_ID, SecurityModule, SystemClock};
+pub use module::{ChangeEntry, ChangeRole, Clock, LmkSlots, MAX_LMK_ID, SecurityModule, SystemClock};
 pub use session::{Explanation, Session, TracedField, Transcript};
 pub use settings::Settings;

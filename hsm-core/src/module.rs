@@ -5,7 +5,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 /// Where a module's time comes from. The system's clock, unless something else is injected.
@@ -40,6 +40,26 @@ pub struct LmkSlots {
     pub slots: BTreeMap<u8, Arc<Lmk>>,
     /// The LMK of requests that name none.
     pub default: u8,
+    /// Key change storage: what BW and its like translate from or to, by the identifier of the slot (host.md 7.4).
+    pub change_storage: BTreeMap<u8, ChangeEntry>,
+}
+
+/// An LMK in key change storage.
+#[derive(Debug, Clone)]
+pub struct ChangeEntry {
+    /// The LMK.
+    pub lmk: Arc<Lmk>,
+    /// Which of the two it is.
+    pub role: ChangeRole,
+}
+
+/// What an LMK in key change storage is to the one in its slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeRole {
+    /// The LMK before: keys are translated from it to the one in the slot (console command LO).
+    Old,
+    /// The LMK to come: keys are translated to it from the one in the slot (console command LN).
+    New,
 }
 
 /// A payment HSM without its host interface: LMKs, settings, and what outlives a request.
@@ -57,6 +77,8 @@ struct Shared {
     state: RwLock<State>,
     random: RandomSource,
     clock: Arc<dyn Clock>,
+    /// What EK stored, by index: private keys as the LMK protects them.
+    private_keys: Mutex<BTreeMap<u8, Arc<[u8]>>>,
 }
 
 #[derive(Clone)]
@@ -84,7 +106,7 @@ impl SecurityModule {
     pub fn with_test_lmks() -> Self {
         let slots = [(0, Lmk::test_variant()), (1, Lmk::test_keyblock_aes()), (2, Lmk::test_keyblock_tdes())];
         let slots = slots.into_iter().map(|(id, lmk)| (id, Arc::new(lmk))).collect();
-        Self::new(LmkSlots { slots, default: 0 }, Settings::default())
+        Self::new(LmkSlots { slots, ..LmkSlots::default() }, Settings::default())
     }
 
     /// A module whose random numbers follow from a seed: the same requests on one session give the same responses.
@@ -97,7 +119,7 @@ impl SecurityModule {
 
     fn with_sources(lmks: LmkSlots, settings: Settings, random: RandomSource, clock: Arc<dyn Clock>) -> Self {
         let state = RwLock::new(State { lmks: Arc::new(lmks), settings: Arc::new(settings) });
-        Self { shared: Arc::new(Shared { generation: AtomicU64::new(1), state, random, clock }) }
+        Self { shared: Arc::new(Shared { generation: AtomicU64::new(1), state, random, clock, private_keys: Mutex::default() }) }
     }
 
     /// The LMKs as they are now.
@@ -126,6 +148,16 @@ impl SecurityModule {
     #[must_use]
     pub fn now(&self) -> SystemTime {
         self.shared.clock.now()
+    }
+
+    /// Stores a private key, as the LMK protects it, at an index (EK). It is kept in memory only.
+    pub(crate) fn store_private_key(&self, index: u8, field: &[u8]) {
+        self.shared.private_keys.lock().unwrap_or_else(PoisonError::into_inner).insert(index, field.into());
+    }
+
+    /// The private key that was stored at an index.
+    pub(crate) fn private_key(&self, index: u8) -> Option<Arc<[u8]>> {
+        self.shared.private_keys.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned()
     }
 
     pub(crate) fn generation(&self) -> u64 {

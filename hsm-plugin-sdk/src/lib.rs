@@ -10,6 +10,9 @@ mod refusal;
 mod request;
 mod response;
 
+pub use abi::{
+    BlockHeader, CertificateParts, ImportedKey, RsaPadding, SignatureAlgorithm, SignatureMethod,
+};
 pub use abi::{AccountField, AccountForm, ErrorCode, FieldKind, Host, KeyHandle, KeyPurpose, PinHandle};
 pub use command::{Command, respond};
 pub use hsm::Hsm;

@@ -2,6 +2,8 @@
 
 use crate::{AccountField, AccountForm, Hsm, KeyPurpose, Refusal, Result, abi::ErrorCode, abi::FieldKind};
 
+mod asymmetric;
+
 /// The delimiter that starts a message trailer.
 const TRAILER: u8 = 0x19;
 

@@ -3,6 +3,8 @@
 
 extern crate self as hsm_plugins;
 
+pub mod asymmetric;
+
 use hsm_plugin_sdk::prelude::*;
 
 #[cfg(not(target_family = "wasm"))]

@@ -20,9 +20,9 @@ use zeroize::Zeroizing;
 pub(super) struct OpenKey {
     key: ClearKey,
     cipher: Option<BlockCipher>,
-    purpose: KeyPurpose,
+    pub(super) purpose: KeyPurpose,
     /// What the header of the key block says that the key came from.
-    attributes: Option<Attributes>,
+    pub(super) attributes: Option<Attributes>,
 }
 
 impl OpenKey {
@@ -239,7 +239,7 @@ impl Session {
         self.refuse(ErrorCode::NOT_AUTHORISED, format!("the activity {activity} is not authorised"))
     }
 
-    fn rule(&mut self, purpose: KeyPurpose) -> Result<purpose::PurposeRule, ErrorCode> {
+    pub(super) fn rule(&mut self, purpose: KeyPurpose) -> Result<purpose::PurposeRule, ErrorCode> {
         purpose::rule(purpose, self.state.settings.separate_002)
             .or_else(|code| self.refuse(code, format!("key type {purpose:?} does not exist here")))
     }
@@ -267,7 +267,7 @@ impl Session {
         }
     }
 
-    fn unwrap_key_block(
+    pub(super) fn unwrap_key_block(
         &mut self,
         purpose: KeyPurpose,
         rule: purpose::PurposeRule,

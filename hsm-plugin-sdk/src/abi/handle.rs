@@ -92,6 +92,8 @@ purposes! {
     MK_CVC3 = "709", "issuer master key for CVC3";
     HMAC = "10C", "HMAC key";
     RSA_PRIVATE = "00C", "RSA private key";
+    RSA_PUBLIC = "00D", "RSA public key, which a MAC protects";
+    NEW_KEY = "NEW", "a key made or imported in this request, not yet in a key block";
     KEY_BLOCK = "FFF", "whatever the key block says";
 }
 
