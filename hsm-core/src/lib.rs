@@ -3,6 +3,7 @@
 //! A [`SecurityModule`] holds LMKs and settings. A [`Session`] serves one request at a time and implements the
 //! [host operations](hsm_plugin_sdk::abi) that commands are written with. The modules below are usable by themselves.
 
+pub mod asymmetric;
 pub mod card;
 pub mod cipher;
 pub mod clear_key;

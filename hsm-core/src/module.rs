@@ -84,6 +84,8 @@ struct Shared {
     storage: Mutex<Storage>,
     printer: Mutex<Printer>,
     pins: PinGuard,
+    /// What EK stored, by index: private keys as the LMK protects them.
+    private_keys: Mutex<BTreeMap<u8, Arc<[u8]>>>,
 }
 
 /// Called with the whole of user storage after each change.
@@ -147,8 +149,9 @@ impl SecurityModule {
 
     fn with_sources(lmks: LmkSlots, settings: Settings, random: RandomSource, clock: Arc<dyn Clock>) -> Self {
         let state = RwLock::new(State { lmks: Arc::new(lmks), settings: Arc::new(settings) });
-        let (storage, printer, pins) = Default::default();
-        Self { shared: Arc::new(Shared { generation: AtomicU64::new(1), state, random, clock, storage, printer, pins }) }
+        let (storage, printer, pins, private_keys) = Default::default();
+        let generation = AtomicU64::new(1);
+        Self { shared: Arc::new(Shared { generation, state, random, clock, storage, printer, pins, private_keys }) }
     }
 
     /// The LMKs as they are now.
@@ -227,6 +230,16 @@ impl SecurityModule {
 
     pub(crate) fn pins(&self) -> &PinGuard {
         &self.shared.pins
+    }
+
+    /// Stores a private key, as the LMK protects it, at an index (EK). It is kept in memory only.
+    pub(crate) fn store_private_key(&self, index: u8, field: &[u8]) {
+        self.shared.private_keys.lock().unwrap_or_else(PoisonError::into_inner).insert(index, field.into());
+    }
+
+    /// The private key that was stored at an index.
+    pub(crate) fn private_key(&self, index: u8) -> Option<Arc<[u8]>> {
+        self.shared.private_keys.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned()
     }
 
     pub(crate) fn generation(&self) -> u64 {

@@ -11,8 +11,8 @@ mod request;
 mod response;
 
 pub use abi::{
-    AccountField, AccountForm, ErrorCode, FieldKind, Host, KeyAttributes, KeyHandle, KeyPurpose, NaturalPinHandle,
-    PinHandle,
+    AccountField, AccountForm, BlockHeader, CertificateParts, ErrorCode, FieldKind, Host, ImportedKey, KeyAttributes, KeyHandle,
+    KeyPurpose, NaturalPinHandle, PinHandle, RsaPadding, SignatureAlgorithm, SignatureMethod,
 };
 pub use command::{Command, respond};
 pub use hsm::Hsm;

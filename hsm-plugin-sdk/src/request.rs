@@ -11,6 +11,8 @@ pub use pins::ExcludedPins;
 
 use crate::{AccountField, AccountForm, Hsm, KeyPurpose, Refusal, Result, abi::ErrorCode, abi::FieldKind};
 
+mod asymmetric;
+
 /// The delimiter that starts a message trailer.
 const TRAILER: u8 = 0x19;
 

@@ -3,6 +3,7 @@
 
 extern crate self as hsm_plugins;
 
+pub mod asymmetric;
 pub mod dukpt;
 pub mod legacy;
 pub mod pins;

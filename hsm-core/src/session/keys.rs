@@ -382,8 +382,12 @@ impl Session {
 
     /// Refuses with 17 unless an activity is authorised: `subject` is a key type, a key usage or a command.
     fn require_activity(&mut self, category: &str, subject: &str) -> Result<(), ErrorCode> {
-        let activity = format!("{category}.{}.host", subject.to_ascii_lowercase());
-        if self.authorised(&activity) {
+        self.require_named(&format!("{category}.{}.host", subject.to_ascii_lowercase()))
+    }
+
+    /// Refuses with 17 unless the activity, `category.sub.interface`, is authorised.
+    pub(super) fn require_named(&mut self, activity: &str) -> Result<(), ErrorCode> {
+        if self.authorised(activity) {
             return Ok(());
         }
         self.refuse(ErrorCode::NOT_AUTHORISED, format!("the activity {activity} is not authorised"))

@@ -110,6 +110,8 @@ purposes! {
     RSA_PRIVATE = "00C", "RSA private key";
     MK_ZKA = "607", "ZKA master key";
     WRAPPING_KEY = "WRP", "ZMK or TMK that a key is exported under";
+    RSA_PUBLIC = "00D", "RSA public key, which a MAC protects";
+    NEW_KEY = "NEW", "a key made or imported in this request, not yet in a key block";
     KEY_BLOCK = "FFF", "whatever the key block says";
     COMPONENT = "CMP", "a component of a key: of no use but to form the key";
 }

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 impl Session {
     /// Refuses with a key block error's code.
-    pub(super) fn refuse_block<T>(&mut self, what: &str, error: KeyBlockError) -> Result<T, ErrorCode> {
+    pub(in crate::session) fn refuse_block<T>(&mut self, what: &str, error: KeyBlockError) -> Result<T, ErrorCode> {
         self.refuse(ErrorCode::new(error.code()), format!("{what}: {error}"))
     }
 
