@@ -3,6 +3,7 @@
 //! A [`SecurityModule`] holds LMKs and settings. A [`Session`] serves one request at a time and implements the
 //! [host operations](hsm_plugin_sdk::abi) that commands are written with. The modules below are usable by themselves.
 
+pub mod authorisation;
 pub mod card;
 pub mod cipher;
 pub mod clear_key;
@@ -13,9 +14,11 @@ pub mod kcv;
 pub mod key_block;
 pub mod key_type;
 pub mod lmk;
+pub mod lmk_store;
 pub mod mac;
 mod module;
 pub mod pin_verify;
+pub mod private_file;
 pub mod purpose;
 pub mod rsa_encoding;
 pub mod scheme;
@@ -24,6 +27,6 @@ mod settings;
 pub mod variant;
 
 pub use clear_key::{Algorithm, ClearKey};
-pub use module::{Clock, LmkSlots, MAX_LMK_ID, SecurityModule, SystemClock};
+pub use module::{Clock, LmkInfo, LmkSlots, MAX_LMK_ID, SecurityModule, SystemClock};
 pub use session::{Explanation, Session, TracedField, Transcript};
 pub use settings::Settings;

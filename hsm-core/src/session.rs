@@ -1,6 +1,7 @@
 //! One request's view of the module: selected LMK, keys and PINs behind handles, and what an operator may see of it.
 
 mod asymmetric;
+mod authorisation;
 mod base;
 mod card;
 mod dukpt;
@@ -34,6 +35,7 @@ pub struct Session {
     random: Randomness,
     command: [u8; 2],
     lmk_id: u8,
+    port_lmk: Option<u8>,
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
     cache: KeyCache,
@@ -59,6 +61,7 @@ impl Session {
             random,
             command: *b"??",
             lmk_id,
+            port_lmk: None,
             keys: Vec::new(),
             pins: Vec::new(),
             cache: KeyCache::default(),
@@ -71,12 +74,17 @@ impl Session {
         let generation = self.module.generation();
         if generation != self.generation {
             self.generation = generation;
-            self.state = self.module.state();
-            self.cache = KeyCache::default();
+            let state = self.module.state();
+            // Whoever is authorised has no part in how a key is opened.
+            if !Arc::ptr_eq(&state.lmks, &self.state.lmks) || !Arc::ptr_eq(&state.settings, &self.state.settings) {
+                self.cache = KeyCache::default();
+            }
+            self.state = state;
         }
         self.end();
         self.command = command;
         self.lmk_id = lmk.unwrap_or(self.state.lmks.default);
+        self.port_lmk = lmk;
         self.transcript.clear();
     }
 

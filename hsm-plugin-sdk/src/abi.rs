@@ -19,7 +19,7 @@ pub mod wire;
 pub use error_code::ErrorCode;
 pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, PinHandle};
 pub use ops::{
-    AsymmetricOps, BaseOps, CardOps, DukptOps, EmvOps, FieldKind, Host, KeyOps, MigrationOps, OpInfo, PinOps, PrintOps,
+    AsymmetricOps, AuthorisationOps, BaseOps, CardOps, DukptOps, EmvOps, FieldKind, Host, KeyOps, MigrationOps, OpInfo, PinOps, PrintOps,
     StorageOps, VerifyOps, operations,
 };
 
