@@ -7,6 +7,7 @@ pub mod authorisation;
 pub mod card;
 pub mod cipher;
 pub mod clear_key;
+pub mod config;
 pub mod dukpt;
 pub mod emv;
 pub mod hex;
@@ -27,6 +28,6 @@ mod settings;
 pub mod variant;
 
 pub use clear_key::{Algorithm, ClearKey};
-pub use module::{Clock, LmkInfo, LmkSlots, MAX_LMK_ID, SecurityModule, SystemClock};
+pub use module::{ChangeEntry, ChangeRole, Clock, LmkInfo, LmkSlots, MAX_LMK_ID, SecurityModule, SystemClock};
 pub use session::{Explanation, Session, TracedField, Transcript};
 pub use settings::Settings;

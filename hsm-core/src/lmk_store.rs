@@ -22,7 +22,7 @@ mod generate;
 pub use generate::{ComponentError, Components, LmkKind};
 
 use crate::lmk::{Lmk, LmkAlgorithm, LmkScheme};
-use crate::module::{LmkInfo, LmkSlots, MAX_LMK_ID, system_random};
+use crate::module::{ChangeEntry, ChangeRole, LmkInfo, LmkSlots, MAX_LMK_ID, system_random};
 use crate::private_file::{self, FileError, WriteLock};
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -174,20 +174,11 @@ pub enum StoreError {
     Rule(String),
 }
 
-/// Whether an entry of key change storage is the LMK before the one in the slot, or the one after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// Old: keys are translated from it (console command LO).
-    Old,
-    /// New: waits to replace the LMK in the slot (console command LN).
-    New,
-}
-
-/// An entry of key change storage.
+/// A slot's entry in key change storage.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ChangeEntry {
-    /// Old or new.
-    pub kind: ChangeKind,
+pub struct StoredChange {
+    /// Whether keys are translated from it, or to it.
+    pub role: ChangeRole,
     /// The LMK.
     pub lmk: Arc<Lmk>,
     /// Its comment.
@@ -204,7 +195,7 @@ pub struct StoredLmk {
     /// Free text without control characters, up to [`MAX_COMMENT`] bytes.
     pub comment: String,
     /// The slot's entry in key change storage.
-    pub change: Option<ChangeEntry>,
+    pub change: Option<StoredChange>,
 }
 
 /// What a store holds.
@@ -268,7 +259,7 @@ impl StoredLmks {
         let slot = self.slot(id)?;
         let old = core::mem::replace(&mut slot.lmk, Arc::new(lmk));
         let old_comment = core::mem::replace(&mut slot.comment, comment.to_owned());
-        slot.change = Some(ChangeEntry { kind: ChangeKind::Old, lmk: old, comment: old_comment });
+        slot.change = Some(StoredChange { role: ChangeRole::Old, lmk: old, comment: old_comment });
         Ok(())
     }
 
@@ -278,7 +269,7 @@ impl StoredLmks {
     /// As [`change`](Self::change).
     pub fn load_new(&mut self, id: u8, lmk: Lmk, comment: &str) -> Result<(), StoreError> {
         self.check_change(id, &lmk, comment)?;
-        let entry = ChangeEntry { kind: ChangeKind::New, lmk: Arc::new(lmk), comment: comment.to_owned() };
+        let entry = StoredChange { role: ChangeRole::New, lmk: Arc::new(lmk), comment: comment.to_owned() };
         self.slot(id)?.change = Some(entry);
         Ok(())
     }
@@ -289,12 +280,12 @@ impl StoredLmks {
     /// [`StoreError::Rule`] if none waits.
     pub fn activate(&mut self, id: u8) -> Result<(), StoreError> {
         let slot = self.slot(id)?;
-        let Some(entry) = slot.change.as_mut().filter(|entry| entry.kind == ChangeKind::New) else {
+        let Some(entry) = slot.change.as_mut().filter(|entry| entry.role == ChangeRole::New) else {
             return Err(StoreError::Rule(format!("no new LMK waits in key change storage for slot {id:02}")));
         };
         core::mem::swap(&mut slot.lmk, &mut entry.lmk);
         core::mem::swap(&mut slot.comment, &mut entry.comment);
-        entry.kind = ChangeKind::Old;
+        entry.role = ChangeRole::Old;
         Ok(())
     }
 
@@ -328,14 +319,17 @@ impl StoredLmks {
         self.slots.values().any(|slot| slot.live)
     }
 
-    /// Puts the LMKs into the slots of a module, over those that are there. New LMKs that wait stay in the store.
+    /// Puts the LMKs into the slots of a module, over those that are there.
     pub fn load_into(&self, slots: &mut LmkSlots) {
         for (id, stored) in &self.slots {
             slots.slots.insert(*id, stored.lmk.clone());
             slots.info.insert(*id, LmkInfo { live: stored.live, comment: stored.comment.clone() });
             match &stored.change {
-                Some(ChangeEntry { kind: ChangeKind::Old, lmk, .. }) => slots.change_storage.insert(*id, lmk.clone()),
-                _ => slots.change_storage.remove(id),
+                Some(entry) => {
+                    let entry = ChangeEntry { lmk: entry.lmk.clone(), role: entry.role };
+                    slots.change_storage.insert(*id, entry)
+                }
+                None => slots.change_storage.remove(id),
             };
         }
         if !self.slots.is_empty() {
@@ -600,8 +594,7 @@ impl LmkRow {
         let row = |(id, slot): (&u8, &StoredLmk)| Self::new(*id, &slot.lmk, status(slot.live), "-", &slot.comment);
         let change = store.slots.iter().filter_map(|(id, slot)| {
             let entry = slot.change.as_ref()?;
-            let status = if entry.kind == ChangeKind::Old { "Old" } else { "New" };
-            Some(Self::new(*id, &entry.lmk, status, "-", &entry.comment))
+            Some(Self::new(*id, &entry.lmk, role(entry.role), "-", &entry.comment))
         });
         (store.slots.iter().map(row).collect(), change.collect())
     }
@@ -618,7 +611,8 @@ impl LmkRow {
             };
             Self::new(*id, lmk, status(info.live), &authorised, &info.comment)
         };
-        let change = lmks.change_storage.iter().map(|(id, lmk)| Self::new(*id, lmk, "Old", "-", ""));
+        let change = lmks.change_storage.iter();
+        let change = change.map(|(id, entry)| Self::new(*id, &entry.lmk, role(entry.role), "-", ""));
         (lmks.slots.iter().map(row).collect(), change.collect())
     }
 
@@ -634,6 +628,13 @@ impl LmkRow {
 
 fn status(live: bool) -> &'static str {
     if live { "Live" } else { "Test" }
+}
+
+fn role(role: ChangeRole) -> &'static str {
+    match role {
+        ChangeRole::Old => "Old",
+        ChangeRole::New => "New",
+    }
 }
 
 /// The LMK table as text, laid out as the device's (host.md 8).

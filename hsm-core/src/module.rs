@@ -40,12 +40,30 @@ pub const MAX_LMK_ID: u8 = 19;
 pub struct LmkSlots {
     /// LMKs by identifier.
     pub slots: BTreeMap<u8, Arc<Lmk>>,
-    /// Old LMKs in key change storage, by the identifier of the LMK that replaced them.
-    pub change_storage: BTreeMap<u8, Arc<Lmk>>,
-    /// What else the LMK table says of an LMK, by identifier. An LMK without an entry is a test LMK.
-    pub info: BTreeMap<u8, LmkInfo>,
     /// The LMK of requests that name none.
     pub default: u8,
+    /// Key change storage: what BW and its like translate from or to, by the identifier of the slot (host.md 7.4).
+    pub change_storage: BTreeMap<u8, ChangeEntry>,
+    /// What else the LMK table says of an LMK, by identifier. An LMK without an entry is a test LMK.
+    pub info: BTreeMap<u8, LmkInfo>,
+}
+
+/// An LMK in key change storage.
+#[derive(Debug, Clone)]
+pub struct ChangeEntry {
+    /// The LMK.
+    pub lmk: Arc<Lmk>,
+    /// Which of the two it is.
+    pub role: ChangeRole,
+}
+
+/// What an LMK in key change storage is to the one in its slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeRole {
+    /// The LMK before: keys are translated from it to the one in the slot (console command LO).
+    Old,
+    /// The LMK to come: keys are translated to it from the one in the slot (console command LN).
+    New,
 }
 
 /// What the LMK table says of an LMK besides the LMK itself (host.md 7.1).

@@ -97,7 +97,8 @@ impl Session {
     /// Whether the security settings allow a command.
     #[must_use]
     pub fn command_enabled(&self, command: [u8; 2]) -> bool {
-        !self.state.settings.disabled_commands.contains(&command)
+        let fits = |pattern: &[u8; 2]| pattern.iter().zip(command).all(|(p, c)| *p == b'*' || *p == c);
+        !self.state.settings.disabled_commands.iter().any(fits)
     }
 
     /// What the request's fields, refusal and second responses are.

@@ -29,7 +29,7 @@ pub struct Settings {
     pub component_variant: bool,
     /// PIN block formats that are disabled (two digits each): 69.
     pub disabled_formats: Vec<[u8; 2]>,
-    /// Commands that are disabled: 68.
+    /// Commands that are disabled, `*` for any character: 68.
     pub disabled_commands: Vec<[u8; 2]>,
     /// Whether every activity is authorised, `diag.host` excepted.
     pub authorise_all: bool,

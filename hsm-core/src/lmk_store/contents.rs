@@ -3,10 +3,10 @@
 //! A slot is identifier, status (0 test, 1 live), comment, LMK, and its entry in key change storage: 0 for none, or 1 old or 2 new,
 //! comment and LMK. A comment is its length and UTF-8. An LMK is its kind and its key or pairs.
 
-use super::{ChangeEntry, ChangeKind, LmkKind, StoredLmk, StoredLmks, check_comment, take};
+use super::{LmkKind, StoredChange, StoredLmk, StoredLmks, check_comment, take};
 use crate::clear_key::ClearKey;
 use crate::lmk::{Lmk, LmkPair};
-use crate::module::MAX_LMK_ID;
+use crate::module::{ChangeRole, MAX_LMK_ID};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -23,7 +23,7 @@ pub(super) fn encode(contents: &StoredLmks) -> Zeroizing<Vec<u8>> {
         match &slot.change {
             None => out.push(0),
             Some(entry) => {
-                out.push(if entry.kind == ChangeKind::Old { 1 } else { 2 });
+                out.push(if entry.role == ChangeRole::Old { 1 } else { 2 });
                 put_comment(&entry.comment, &mut out);
                 put_lmk(&entry.lmk, &mut out);
             }
@@ -44,10 +44,10 @@ pub(super) fn decode(bytes: &[u8]) -> Option<StoredLmks> {
         let (comment, lmk) = (comment(&mut rest)?, lmk(&mut rest)?);
         let change = match take(&mut rest)? {
             [0] => None,
-            [kind @ (1 | 2)] => {
-                let kind = if kind == 1 { ChangeKind::Old } else { ChangeKind::New };
+            [role @ (1 | 2)] => {
+                let role = if role == 1 { ChangeRole::Old } else { ChangeRole::New };
                 let (comment, lmk) = (self::comment(&mut rest)?, self::lmk(&mut rest)?);
-                Some(ChangeEntry { kind, lmk, comment })
+                Some(StoredChange { role, lmk, comment })
             }
             _ => return None,
         };
