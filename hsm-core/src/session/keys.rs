@@ -369,8 +369,8 @@ impl KeyOps for Session {
 impl Session {
     /// Whether an activity is authorised.
     pub(super) fn authorised(&self, activity: &str) -> bool {
-        let settings = &self.state.settings;
-        if activity == "diag.host" { settings.authorise_diagnostics } else { settings.authorise_all }
+        let state = &self.state;
+        state.authorisation.check(self.lmk_id, activity, &state.settings, self.module.now())
     }
 
     pub(super) fn require(&mut self, category: &str, purpose: KeyPurpose) -> Result<(), ErrorCode> {
