@@ -39,7 +39,7 @@ pub struct Session {
     home_lmk: u8,
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
-    naturals: Vec<verify::NaturalPin>,
+    naturals: Vec<Arc<verify::NaturalPin>>,
     cache: KeyCache,
     dukpt: DukptCache,
     transcript: Transcript,

@@ -813,6 +813,90 @@ fn translation_to_a_bdk_needs_its_key_serial_number() {
     }
 }
 
+/// What a device has in user storage: a Diebold table at 100, a decimalisation table at 001, a PIN block at 012.
+fn load_storage(device: &Device) {
+    let block = |n: u32| (0..8).map(|i| format!("{:02X}", (n * 8 + i) * 167 % 256)).collect::<String>();
+    for (index, count, data) in [
+        (0x100, 32, (0..32).map(block).collect::<String>()),
+        (0x001, device.table().len().div_ceil(17), device.table().trim_start_matches('L').to_owned()),
+        (0x012, 1, device.fill("{zb}")),
+    ] {
+        let loaded = device.raw("LA", format!("K{index:03X}{count:02X}{data}").as_bytes());
+        assert_eq!(loaded, "00", "{index:03X}");
+    }
+}
+
+#[test]
+fn tables_and_pin_blocks_from_user_storage() {
+    for device in Device::each(|_| ()) {
+        load_storage(&device);
+        assert_eq!(device.ask("DE", "{pvk1}{pin}04{a}K0014000001N3456"), "009853FFFFFFFF", "{:?}", device.lmk);
+        assert_eq!(device.ask("DE", "{pvk1}{pin}04{a}K0024000001N3456"), "12");
+        assert_eq!(device.ask("DE", "{pvk1}{pin}04{a}K0124000001N3456"), "25");
+        assert_eq!(device.ask("EC", "{zpk}{pvk}K01201{a}18697"), "00");
+        assert_eq!(device.ask("CC", "{zpk}{zpk}12K0120101{a}"), device.fill("0004{zb}01"));
+        assert_eq!(device.ask("EC", "{zpk}{pvk}K01301{a}18697"), "12");
+    }
+}
+
+#[test]
+fn the_diebold_commands_agree_with_each_other_in_test_mode() {
+    for device in Device::each(|settings| settings.diebold_test_algorithm = true) {
+        load_storage(&device);
+        let data = "FFFFFF1234567890";
+        let offset = device.ask("CE", &format!("K10025{{pin}}{{a}}{data}"))[2..].to_owned();
+        assert!(offset.len() == 4 && offset.bytes().all(|c| c.is_ascii_digit()), "{offset}");
+        assert_eq!(device.ask("GA", &format!("K10025{offset}{{a}}{data}")), device.fill("00{pin}"));
+        assert_eq!(device.ask("CG", &format!("{{tpk}}K10025{{tb}}01{{a}}{data}{offset}")), "00");
+        assert_eq!(device.ask("EG", &format!("{{zpk}}K10025{{zb}}01{{a}}{data}{offset}")), "00");
+        assert_eq!(device.ask("EG", &format!("{{zpk}}K10026{{zb}}01{{a}}{data}{offset}")), "01");
+        assert_eq!(device.ask("EG", &format!("{{zpk}}K10025{{zb}}47{{a}}{data}{offset}")), "20");
+        assert_eq!(device.ask("CE", &format!("K10025{{pin}}{{a}}{data}*01041234")), "86");
+        assert_eq!(device.ask("CE", &format!("K10125{{pin}}{{a}}{data}")), "19", "one block of the table is missing");
+    }
+    let device = Device::variant(|_| ());
+    load_storage(&device);
+    for (code, body) in [
+        ("CE", "K10025{pin}{a}FFFFFF1234567890"),
+        ("GA", "K100251234{a}FFFFFF1234567890"),
+        ("CG", "{tpk}K10025{tb}01{a}FFFFFF12345678901234"),
+        ("EG", "{zpk}K10025{zb}01{a}FFFFFF12345678901234"),
+    ] {
+        assert_eq!(device.ask(code, body), "19", "{code}: the algorithm is not public");
+        assert_eq!(device.ask(code, &body.replace("K100", "KFFF")), "21", "{code}");
+    }
+}
+
+#[test]
+fn modes_of_use_are_kept() {
+    for device in Device::each(|_| ()).into_iter().filter(Device::is_key_block) {
+        let key = |usage, mode, clear: &str| {
+            device.block(usage, mode, &ClearKey::des(&hex::decode(clear.as_bytes()).unwrap()).unwrap())
+        };
+        for (mode, verifies, generates) in [(b'C', true, true), (b'V', true, false), (b'G', false, true)] {
+            let (pair, single) = (key("V2", mode, PVK_PAIR), key("V1", mode, PVK_SINGLE));
+            for (code, body, allowed, answer) in [
+                ("EC", format!("{{zpk}}{pair}{{zb}}01{{a}}18697"), verifies, "00"),
+                ("DG", format!("{pair}{{pin}}{{a}}1"), generates, "008697"),
+                ("FW", format!("FFF{{zpk}}{pair}{{zb}}01{{a}}1"), generates, "008697"),
+                ("CU", format!("FFF{{zpk}}{pair}{{zb}}01{{a}}18697{{zb}}"), verifies && generates, "008697"),
+                ("EA", format!("{{zpk}}{single}12{{zb}}0104{{ibm}}9853FFFFFFFF"), verifies, "00"),
+                ("DE", format!("{single}{{pin}}04{{ibm}}"), generates, "009853FFFFFFFF"),
+                ("EE", format!("{single}9853FFFFFFFF04{{ibm}}"), generates, "00{pin}"),
+            ] {
+                let answer = if allowed { device.fill(answer) } else { "A8".to_owned() };
+                assert_eq!(device.ask(code, &body), answer, "{code} with mode {}", char::from(mode));
+            }
+        }
+        let (encrypts, decrypts) = (key("P0", b'E', ZPK), key("P0", b'D', ZPK));
+        assert_eq!(device.ask("JE", &format!("{encrypts}{{zb}}01{{a}}")), "A8");
+        assert_eq!(device.ask("JE", &format!("{decrypts}{{zb}}01{{a}}")), device.fill("00{pin}"));
+        assert_eq!(device.ask("JG", &format!("{encrypts}01{{a}}{{pin}}")), device.fill("00{zb}"));
+        assert_eq!(device.ask("CC", &format!("{decrypts}{decrypts}12{{zb}}0101{{a}}")), "A8");
+        assert_eq!(device.ask("CC", &format!("{decrypts}{encrypts}12{{zb}}0101{{a}}")), device.fill("0004{zb}01"));
+    }
+}
+
 /// The PVV and offset that hsm-core computes for clear values.
 fn expected(pin: &str, account: &str) -> (String, String) {
     let digits: Vec<u8> = pin.bytes().map(|c| c - b'0').collect();
