@@ -108,18 +108,12 @@ impl VerifyOps for Session {
         Ok((handle, warns && pvk.key().len() > 8))
     }
 
-    fn ibm_verify(
-        &mut self,
-        pin: PinHandle,
-        natural: NaturalPinHandle,
-        offset: [u8; 12],
-    ) -> Result<bool, ErrorCode> {
+    fn ibm_verify(&mut self, pin: PinHandle, natural: NaturalPinHandle, offset: [u8; 12]) -> Result<bool, ErrorCode> {
         self.pin_verification_allowed()?;
         let natural = self.natural_for_use(natural, KeyUse::Verify)?;
         let pin = self.pin(pin)?;
-        let verified = Offset::parse(&offset).and_then(|offset| {
-            pin_verify::verify_offset(&natural.digits, pin.digits(), &offset, natural.check_length)
-        });
+        let verified = Offset::parse(&offset)
+            .and_then(|offset| pin_verify::verify_offset(&natural.digits, pin.digits(), &offset, natural.check_length));
         match verified {
             Ok(verified) => Ok(self.verdict(verified)),
             Err(error) => self.refuse(code(&error), error.to_string()),
@@ -210,11 +204,7 @@ impl VerifyOps for Session {
         Ok(self.verdict(same.into()))
     }
 
-    fn pin_may_be_chosen(
-        &mut self,
-        pin: PinHandle,
-        excluded: Option<(u8, u8, &[u8])>,
-    ) -> Result<(), ErrorCode> {
+    fn pin_may_be_chosen(&mut self, pin: PinHandle, excluded: Option<(u8, u8, &[u8])>) -> Result<(), ErrorCode> {
         let pin = self.pin(pin)?.clone();
         if let Some(table) = excluded {
             self.excluded_table(table, pin.len())?;
@@ -270,8 +260,10 @@ impl VerifyOps for Session {
 
     fn lmk_pin_decrypt(&mut self, field: &[u8], account: AccountField<'_>) -> Result<PinHandle, ErrorCode> {
         let lmk = self.lmk()?.clone();
-        if lmk.algorithm() != LmkAlgorithm::Aes256 && !field.starts_with(b"J") && field.len() != self.pin_form().digits {
-            return self.refuse(ErrorCode::LMK_PIN_INVALID, "a PIN under the LMK has one digit more than the PIN length");
+        if lmk.algorithm() != LmkAlgorithm::Aes256 && !field.starts_with(b"J") && field.len() != self.pin_form().digits
+        {
+            return self
+                .refuse(ErrorCode::LMK_PIN_INVALID, "a PIN under the LMK has one digit more than the PIN length");
         }
         self.open_lmk_pin(&lmk, field, account)
     }
@@ -423,8 +415,8 @@ impl Session {
         let mut stored = Zeroizing::new(stored);
         if let [b'K', index @ ..] = field {
             let index = index.try_into().map_err(|_| ErrorCode::INPUT_DATA)?;
-            let aes = self.state.settings.encrypted_decimalisation_tables
-                && self.lmk()?.algorithm() == LmkAlgorithm::Aes256;
+            let aes =
+                self.state.settings.encrypted_decimalisation_tables && self.lmk()?.algorithm() == LmkAlgorithm::Aes256;
             *stored = self.stored(index, if aes { 32 } else { 16 })?;
             if aes {
                 stored.insert(0, b'L');
