@@ -41,7 +41,7 @@ pub struct Session {
     port_lmk: Option<u8>,
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
-    naturals: Vec<verify::NaturalPin>,
+    naturals: Vec<Arc<verify::NaturalPin>>,
     cache: KeyCache,
     dukpt: DukptCache,
     transcript: Transcript,

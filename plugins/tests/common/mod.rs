@@ -28,7 +28,10 @@ const RANDOM: [&[u8; 2]; 16] =
 
 /// Vectors that are not a device's behaviour after all, each with its reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    ("thales_host_commands_variant-099", "a simulator's CI: TDES DUKPT and a KSN longer than its descriptor says (pins.md 2.12)"),
+    (
+        "thales_host_commands_variant-099",
+        "a simulator's CI: TDES DUKPT and a KSN longer than its descriptor says (pins.md 2.12)",
+    ),
     ("thales_host_commands_variant-100", "as 099"),
     ("thales_host_commands_variant-101", "as 099"),
     ("thales_host_commands_variant-103", "a simulator's CK: as 099"),
