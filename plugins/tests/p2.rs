@@ -1,11 +1,10 @@
 //! DUKPT, user storage, the virtual printer and the small commands beside them: golden exchanges, errors, round trips.
+#![allow(clippy::unwrap_used, reason = "tests, and what they share")]
 
 use hsm_core::cipher::BlockCipher;
 use hsm_core::clear_key::ClearKey;
 use hsm_core::dukpt::{self, Ksn, TdesBdk};
-use hsm_core::key_block::header::{
-    Attributes, BlockAlgorithm, Exportability, KeyVersion, ModeOfUse, Scope, Usage,
-};
+use hsm_core::key_block::header::{Attributes, BlockAlgorithm, Exportability, KeyVersion, ModeOfUse, Scope, Usage};
 use hsm_core::key_block::{optional::OptionalBlocks, thales};
 use hsm_core::key_type::KeyType;
 use hsm_core::lmk::{Lmk, LmkId};
@@ -95,7 +94,14 @@ fn under_lmk(key_type: &str, key: &[u8]) -> String {
     KeyScheme::U.write(&encrypt_under_lmk(&Lmk::test_variant(), under, KeyScheme::U, &key).unwrap())
 }
 
-fn block_under(lmk: &Lmk, id: u8, usage: &[u8; 2], mode: ModeOfUse, key: &ClearKey, algorithm: BlockAlgorithm) -> String {
+fn block_under(
+    lmk: &Lmk,
+    id: u8,
+    usage: &[u8; 2],
+    mode: ModeOfUse,
+    key: &ClearKey,
+    algorithm: BlockAlgorithm,
+) -> String {
     let attributes = Attributes {
         usage: Usage::new(*usage).unwrap(),
         algorithm,
@@ -269,9 +275,8 @@ fn a_long_pvk_is_warned_of_with_02() {
 fn the_mac_that_follows_a_pin_has_its_own_result() {
     let mut hsm = Hsm::new(|_| {});
     let mac = hsm.ok(&format!("GW41{BDK}{KSN}0011HELLO WORLD"));
-    let message = |mode: &str, mac: &str, pin: &str| {
-        format!("GU1{mode}1{BDK}{KSN}{BLOCK}01{ACCOUNT}{pin}{mac}0011HELLO WORLD")
-    };
+    let message =
+        |mode: &str, mac: &str, pin: &str| format!("GU1{mode}1{BDK}{KSN}{BLOCK}01{ACCOUNT}{pin}{mac}0011HELLO WORLD");
     assert_eq!(hsm.send(&message("1", &mac, "01234")), "0000");
     assert_eq!(hsm.send(&message("2", &mac[..8], "01234")), "0000");
     assert_eq!(hsm.send(&message("3", &mac[8..], "01234")), "0000");
@@ -424,7 +429,8 @@ fn storage_is_loaded_read_and_ranged() {
         hsm.refuses("21", &format!("LAKFFF02{blocks}"));
         hsm.refuses("12", "LEKFFF01");
         hsm.refuses("21", "LEKFFF02");
-        for bad in ["LA00502", "LAK005", "LAK00521", "LAKG0500", "LAK00502", "LAK005010", "LEK00521", "LEK005", "LCK05"] {
+        for bad in ["LA00502", "LAK005", "LAK00521", "LAKG0500", "LAK00502", "LAK005010", "LEK00521", "LEK005", "LCK05"]
+        {
             hsm.refuses("15", bad);
         }
         hsm.refuses("15", &format!("LAK00502{}G", &blocks[1..]));
@@ -581,9 +587,13 @@ fn print_fields_and_the_sample_of_the_manual() {
     let value = hsm.ok("PEC5400089000090302477;Krasi;;Kolev~");
     assert_eq!(value.len(), 7 + 12);
     assert_eq!(text(&printer.take()[0]), "[][Krasi][][Kolev]");
-    for (sent, printed) in
-        [("", "[][][][]"), ("a;b", "[a][b][][]"), ("a%01;b~%02", "[a%01][b][][]"), ("%02", "[][][][]"), ("~%02", "[][][][]")]
-    {
+    for (sent, printed) in [
+        ("", "[][][][]"),
+        ("a;b", "[a][b][][]"),
+        ("a%01;b~%02", "[a%01][b][][]"),
+        ("%02", "[][][][]"),
+        ("~%02", "[][][][]"),
+    ] {
         hsm.ok(&format!("PEC5400089000090302477{sent}"));
         assert_eq!(text(&printer.take()[0]), printed, "{sent}");
     }
@@ -618,7 +628,12 @@ fn clear_text_is_in_the_document_and_nowhere_else() {
     assert!(answer.starts_with(b"00"));
     let documents = printer.take();
     assert_eq!(text(&documents[0]), "PIN 938274");
-    let seen = format!("{:?} {:?} {documents:?} {:?}", answer.escape_ascii().to_string(), hsm.session.transcript(), hsm.session);
+    let seen = format!(
+        "{:?} {:?} {documents:?} {:?}",
+        answer.escape_ascii().to_string(),
+        hsm.session.transcript(),
+        hsm.session
+    );
     assert!(!seen.contains("938274"));
     hsm.refuses("14", &format!("PEC{}{pin}NAME", ACCOUNT.replace('4', "5")));
     assert!(hsm.later().is_empty() && printer.take().is_empty());
@@ -671,7 +686,11 @@ fn print_formats_are_checked_and_continued() {
     hsm.ok(&format!("PA{}", "A".repeat(299)));
     hsm.refuses("15", "PCB");
     hsm.ok("PEC40000012345601234");
-    assert_eq!(text(&printer.take()[0]), "A".repeat(255), "the refused formats changed nothing; a line has 255 columns");
+    assert_eq!(
+        text(&printer.take()[0]),
+        "A".repeat(255),
+        "the refused formats changed nothing; a line has 255 columns"
+    );
 }
 
 #[test]
@@ -742,7 +761,9 @@ fn byte(digits: &str, at: usize) -> u8 {
 #[test]
 fn split_keys_are_printed_in_parts() {
     let (mut hsm, printer) = Hsm::printing("^P-^Q-^R-^T");
-    for (request, scheme, len) in [("NE0012Z", KeyScheme::Single, 8), ("NE0012U", KeyScheme::U, 16), ("NE0012T", KeyScheme::T, 24)] {
+    for (request, scheme, len) in
+        [("NE0012Z", KeyScheme::Single, 8), ("NE0012U", KeyScheme::U, 16), ("NE0012T", KeyScheme::T, 24)]
+    {
         let answer = hsm.ok(request);
         assert_eq!(hsm.later(), ["NZ00"]);
         let digits = answer.len() - 6 - 2 * len;
@@ -830,8 +851,8 @@ fn no_tells_status_and_pci_state() {
 }
 
 const COMMANDS: [&str; 28] = [
-    "G0", "GO", "GQ", "GS", "GU", "GW", "CI", "CK", "CM", "CO", "CQ", "LA", "LE", "LC", "PA", "PC", "PE", "PG", "OA", "RC",
-    "A2", "NE", "OC", "OE", "TA", "LI", "N0", "NO",
+    "G0", "GO", "GQ", "GS", "GU", "GW", "CI", "CK", "CM", "CO", "CQ", "LA", "LE", "LC", "PA", "PC", "PE", "PG", "OA",
+    "RC", "A2", "NE", "OC", "OE", "TA", "LI", "N0", "NO",
 ];
 
 proptest! {
