@@ -34,6 +34,8 @@ pub struct Session {
     random: Randomness,
     command: [u8; 2],
     lmk_id: u8,
+    /// The LMK that the request began with, whatever `%nn` selects.
+    home_lmk: u8,
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
     cache: KeyCache,
@@ -59,6 +61,7 @@ impl Session {
             random,
             command: *b"??",
             lmk_id,
+            home_lmk: lmk_id,
             keys: Vec::new(),
             pins: Vec::new(),
             cache: KeyCache::default(),
@@ -77,6 +80,7 @@ impl Session {
         self.end();
         self.command = command;
         self.lmk_id = lmk.unwrap_or(self.state.lmks.default);
+        self.home_lmk = self.lmk_id;
         self.transcript.clear();
     }
 

@@ -39,6 +39,26 @@ pub struct Settings {
     pub authorise_diagnostics: bool,
     /// Firmware number in NC and NO: 9 characters `xxxx-xxxx`.
     pub firmware: [u8; 9],
+    /// Whether keys of exportability `S` may leave a key-block LMK; without it AA.
+    pub sensitive_export: bool,
+    /// Whether keys may leave a key-block LMK in key blocks only: 17 for other schemes.
+    pub trusted_export_only: bool,
+    /// Whether keys may come to a key-block LMK in key blocks only: 17 for other schemes.
+    pub trusted_import_only: bool,
+    /// Whether ZMKs (type 000, usage 52) may be exported; without it 17.
+    pub zmk_export: bool,
+    /// Whether ZMKs (type 000, usage 52) may be imported with A6; without it 17.
+    pub zmk_import: bool,
+    /// Whether keys in TR-31 blocks are padded to the longest key of their algorithm.
+    pub hide_key_length: bool,
+    /// Whether key blocks may name another LMK than the one that protects them; without it A3.
+    pub ignore_block_lmk_id: bool,
+    /// Whether the validity dates of key blocks are checked against the module's clock when a key is used: AE, AF.
+    pub check_key_validity: bool,
+    /// Whether a double-length variant LMK may protect triple-length keys; without it 48.
+    pub strong_keys_under_weak_lmk: bool,
+    /// Whether B0 may bring a key from scheme U or T back to X9.17 form; without it 26.
+    pub scheme_downgrade: bool,
 }
 
 impl Default for Settings {
@@ -62,6 +82,16 @@ impl Default for Settings {
             authorise_all: true,
             authorise_diagnostics: false,
             firmware: FIRMWARE,
+            sensitive_export: true,
+            trusted_export_only: false,
+            trusted_import_only: false,
+            zmk_export: true,
+            zmk_import: true,
+            hide_key_length: false,
+            ignore_block_lmk_id: false,
+            check_key_validity: false,
+            strong_keys_under_weak_lmk: true,
+            scheme_downgrade: false,
         }
     }
 }

@@ -11,11 +11,13 @@
 //! The operations themselves are traits made by one macro: the same table gives the guest's functions, the trait that
 //! `hsm-core` implements, and the server's import table.
 
+mod attributes;
 mod error_code;
 mod handle;
 mod ops;
 pub mod wire;
 
+pub use attributes::KeyAttributes;
 pub use error_code::ErrorCode;
 pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, PinHandle};
 pub use ops::{

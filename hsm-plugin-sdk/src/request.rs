@@ -1,5 +1,9 @@
 //! Reading a request field by field.
 
+mod attributes;
+
+pub use attributes::{Attribute, AttributeGroup};
+
 use crate::{AccountField, AccountForm, Hsm, KeyPurpose, Refusal, Result, abi::ErrorCode, abi::FieldKind};
 
 /// The delimiter that starts a message trailer.

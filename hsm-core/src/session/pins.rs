@@ -1,7 +1,7 @@
 //! Operations on PINs.
 
 use super::Session;
-use super::keys::OpenKey;
+use super::keys::{KeyUse, OpenKey};
 use crate::cipher::BlockCipher;
 use crate::clear_key::{Algorithm, ClearKey};
 use crate::dukpt::{self, AesKeyType, AesKsn, AesUse, DukptError, Ksn, TdesBdk, TdesUse};
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 /// What a PIN block may be under: a PIN key, or the PIN key that a BDK gave for a transaction.
 const PIN_KEYS: &[KeyPurpose] = &[KeyPurpose::TPK, KeyPurpose::ZPK, KeyPurpose::PIN_KEY];
-const BDKS: &[KeyPurpose] =
+pub(super) const BDKS: &[KeyPurpose] =
     &[KeyPurpose::BDK_1, KeyPurpose::BDK_2, KeyPurpose::BDK_3, KeyPurpose::BDK_4, KeyPurpose::BDK];
 const PVKS: &[KeyPurpose] = &[KeyPurpose::PVK];
 
@@ -44,7 +44,7 @@ impl PinOps for Session {
         account: AccountField<'_>,
     ) -> Result<PinHandle, ErrorCode> {
         let format = self.format(format)?;
-        let key = self.key_for(key, PIN_KEYS)?;
+        let key = self.key_for_use(key, PIN_KEYS, KeyUse::Decrypt)?;
         self.suits(&key, format)?;
         let decoded = if format == Format::Iso4 {
             let pan = self.pan(account)?;
@@ -70,7 +70,7 @@ impl PinOps for Session {
         account: AccountField<'_>,
     ) -> Result<Vec<u8>, ErrorCode> {
         let format = self.format(format)?;
-        let key = self.key_for(key, PIN_KEYS)?;
+        let key = self.key_for_use(key, PIN_KEYS, KeyUse::Encrypt)?;
         self.suits(&key, format)?;
         if format == Format::Iso4 {
             let pan = self.pan(account)?;
@@ -99,7 +99,7 @@ impl PinOps for Session {
     }
 
     fn pin_dukpt_key(&mut self, bdk: KeyHandle, _descriptor: [u8; 3], ksn: &[u8]) -> Result<KeyHandle, ErrorCode> {
-        let bdk = self.key_for(bdk, BDKS)?;
+        let bdk = self.key_for_use(bdk, BDKS, KeyUse::Derive)?;
         let key = match bdk.algorithm() {
             Algorithm::Aes => aes_pin_key(&bdk, ksn),
             _ => tdes_pin_key(&bdk, ksn),
@@ -119,7 +119,7 @@ impl PinOps for Session {
         pvki: u8,
         pvv: [u8; 4],
     ) -> Result<bool, ErrorCode> {
-        let pvk = self.key_for(pvk, PVKS)?;
+        let pvk = self.key_for_use(pvk, PVKS, KeyUse::Verify)?;
         if pvk.algorithm() != Algorithm::Des || pvk.key().len() != 16 {
             return self.refuse(ErrorCode::KEY_LENGTH, "the PVK pair must be of double length");
         }

@@ -68,6 +68,7 @@ fn module(vector: &Vector) -> Option<SecurityModule> {
         double_length_zmk: !vector.config["zmk_length"].as_str().is_some_and(|length| length.starts_with("single")),
         authorise_all: vector.config["authorised"] != "off",
         component_variant: false,
+        scheme_downgrade: true,
         ..Settings::default()
     };
     Some(SecurityModule::new(slots, settings))
@@ -87,7 +88,7 @@ pub fn old_variant_lmk() -> Lmk {
 
 /// The LMK identifier in the first key block of a request: the device's default LMK when the sample was taken.
 fn own_lmk(request: &[u8]) -> u8 {
-    let block = request.windows(17).find(|w| w[0] == b'S' && w[2..6].iter().all(u8::is_ascii_digit) && w[15] == b'0');
+    let block = request.windows(17).find(|w| w[0] == b'S' && w[1..6].iter().all(u8::is_ascii_digit) && w[15] == b'0');
     block.map_or(0, |w| w[16].wrapping_sub(b'0'))
 }
 
