@@ -18,8 +18,8 @@ pub struct PurposeRule {
 /// 04 for a key type code that no LMK pair has; 68 for the purpose that separation abolishes.
 pub fn rule(purpose: KeyPurpose, separation: bool) -> Result<PurposeRule, ErrorCode> {
     let (key_type, usages): (_, &[&str]) = match purpose {
-        KeyPurpose::ZMK => (KeyType::ZMK, &["52", "K0", "K1"]),
-        KeyPurpose::WRAPPING_KEY => (KeyType::ZMK, &["52", "K0", "K1", "51"]),
+        KeyPurpose::ZMK => (KeyType::ZMK, &["52", "K0"]),
+        KeyPurpose::WRAPPING_KEY => (KeyType::ZMK, &["52", "K0", "51"]),
         KeyPurpose::TPK => (KeyType::tpk(separation), &["71", "P0"]),
         KeyPurpose::TMK => (KeyType::tmk(separation), &["51", "K0"]),
         KeyPurpose::TERMINAL if separation => return Err(ErrorCode::COMMAND_DISABLED),

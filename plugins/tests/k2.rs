@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test: helpers may fail as tests do")]
 
-#[allow(dead_code, unreachable_pub, reason = "these tests need only the old LMK of it")]
 mod common;
 
 use common::old_variant_lmk;

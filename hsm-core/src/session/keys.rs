@@ -47,7 +47,7 @@ impl OpenKey {
         Self { optional, ..self }
     }
 
-    fn as_component(self) -> Self {
+    fn into_component(self) -> Self {
         Self { component: true, ..self }
     }
 
@@ -148,7 +148,7 @@ impl KeyOps for Session {
     }
 
     fn key_may_generate(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        self.rule(purpose)?;
+        self.known_rule(purpose)?;
         self.require("generate", purpose)
     }
 
@@ -382,6 +382,15 @@ impl Session {
     fn rule(&mut self, purpose: KeyPurpose) -> Result<purpose::PurposeRule, ErrorCode> {
         purpose::rule(purpose, self.state.settings.separate_002)
             .or_else(|code| self.refuse(code, format!("key type {purpose:?} does not exist here")))
+    }
+
+    /// The rule of a purpose that keys may be made for: 29 for a key type that no key has.
+    fn known_rule(&mut self, purpose: KeyPurpose) -> Result<purpose::PurposeRule, ErrorCode> {
+        let rule = self.rule(purpose)?;
+        if rule.key_type.is_some_and(|key_type| key_type.info().is_none()) {
+            return self.refuse(ErrorCode::KEY_FUNCTION, format!("key type {purpose:?} is not in use"));
+        }
+        Ok(rule)
     }
 
     pub(super) fn unwrap_under_lmk(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<OpenKey, ErrorCode> {

@@ -55,10 +55,10 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     req.end()?;
 
     hsm.key_type_fits(purpose)?;
+    if hsm.is_key_block_lmk()? != attributes.is_some() {
+        return Err(ErrorCode::KEY_SCHEME.into());
+    }
     if attributes.is_none() {
-        if hsm.is_key_block_lmk()? {
-            return Err(ErrorCode::KEY_SCHEME.into());
-        }
         hsm.key_may_generate(purpose)?;
         if exports {
             hsm.key_may_export(purpose)?;

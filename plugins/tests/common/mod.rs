@@ -1,5 +1,7 @@
 //! Host command vectors, the module each was recorded on, and how an answer is compared with the one on record.
 
+#![allow(dead_code, unreachable_pub, reason = "each test program uses some of it")]
+
 use hsm_core::lmk::{Lmk, LmkPair};
 use hsm_core::{ChangeEntry, ChangeRole, ClearKey, LmkSlots, SecurityModule, Settings};
 use serde_json::Value;

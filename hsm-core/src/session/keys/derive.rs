@@ -137,7 +137,7 @@ impl Session {
                 Err(error) => return self.refuse(ErrorCode::new(error.code()), error.to_string()),
             }
         };
-        self.hold_key(Arc::new(opened.as_component()))
+        self.hold_key(Arc::new(opened.into_component()))
     }
 
     pub(super) fn form(
@@ -146,7 +146,7 @@ impl Session {
         components: &[KeyHandle],
         given: Option<&KeyAttributes<'_>>,
     ) -> Result<KeyHandle, ErrorCode> {
-        self.rule(purpose)?;
+        self.known_rule(purpose)?;
         let components: Vec<Arc<OpenKey>> =
             components.iter().map(|handle| self.key(*handle).cloned()).collect::<Result<_, _>>()?;
         let [first, rest @ ..] = components.as_slice() else {

@@ -8,7 +8,7 @@ use crate::key_block::optional::{OptionalBlock, OptionalBlocks};
 use crate::key_block::rules::{self, ExportForm};
 use crate::key_block::thales::{self, ProtectionKeys};
 use crate::key_block::{KeyBlockError, OpenedBlock, tr31};
-use crate::key_type::KeyType;
+use crate::key_type::{KeyType, Listing};
 use crate::lmk::LmkScheme;
 use crate::scheme::KeyScheme;
 use crate::variant;
@@ -133,9 +133,13 @@ impl Session {
         Ok(key)
     }
 
-    /// Whether keys of a type may be imported at all: 17.
+    /// Whether keys of a type may be imported: 17. Types that are not listed among the activities need no authorisation.
     pub(super) fn may_import(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        let is_zmk = self.rule(purpose)?.key_type == Some(KeyType::ZMK);
+        let key_type = self.known_rule(purpose)?.key_type;
+        if key_type.and_then(KeyType::info).is_some_and(|info| info.payshield_import == Listing::NotListed) {
+            return Ok(());
+        }
+        let is_zmk = key_type == Some(KeyType::ZMK);
         // BY has a setting of its own.
         if is_zmk && !self.state.settings.zmk_import && self.command != *b"BY" {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "import of ZMKs is disabled");
@@ -145,7 +149,7 @@ impl Session {
 
     /// Whether keys of a type may be exported at all: 17, 29.
     pub(super) fn may_export_type(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        let rule = self.rule(purpose)?;
+        let rule = self.known_rule(purpose)?;
         let is_zmk = rule.key_type == Some(KeyType::ZMK);
         if is_zmk && !self.state.settings.zmk_export {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "export of ZMKs is disabled");
@@ -362,7 +366,7 @@ impl Session {
             Usage::new([a, b])
                 .is_ok_and(|of_type| of_type == usage || rules::check_modified_usage(usage, of_type).is_ok())
         };
-        if !usages.iter().any(|usage| fits(usage)) {
+        if !usages.iter().any(fits) {
             let why = format!("key usage {usage} is not for a key of type {purpose:?}");
             return self.refuse(ErrorCode::KEY_TYPES, why);
         }
