@@ -498,6 +498,10 @@ fn legacy_check_values() {
     assert_eq!(run(&mut session, &format!("KA{}04", test("001", Single, D))), "04");
     assert_eq!(run(&mut session, &format!("KA{}00", test("001", Single, D))), "10");
     assert_eq!(run(&mut session, &format!("KA{}0", test("001", Single, D))), "15");
+    // Type 2 is for BDKs (as type 0) and PVK pairs.
+    let zone = under_zmk(ZMK, KeyScheme::U, DD);
+    let want = format!("00{}{}", test("009", KeyScheme::U, DD), &kcv(&clear(DD))[..8]);
+    assert_eq!(run(&mut session, &format!("DW{ZMK_FIELD}{zone};0U2")), want);
     let restricted = Settings { restrict_kcv: true, ..Settings::default() };
     let mut restricted = self::session(restricted);
     assert_eq!(run(&mut restricted, &format!("KA{}01", test("001", Single, D))), "00D5D44F0000000000");
