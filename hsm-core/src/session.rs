@@ -16,6 +16,7 @@ pub use base::{Explanation, TracedField, Transcript};
 
 use crate::lmk::Lmk;
 use crate::module::{Randomness, SecurityModule, State};
+use dukpt::DukptCache;
 use hsm_pinblock::Pin;
 use hsm_plugin_sdk::abi::{ErrorCode, KeyHandle, PinHandle};
 use keys::{KeyCache, OpenKey};
@@ -38,7 +39,9 @@ pub struct Session {
     home_lmk: u8,
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
+    naturals: Vec<verify::NaturalPin>,
     cache: KeyCache,
+    dukpt: DukptCache,
     transcript: Transcript,
 }
 
@@ -64,7 +67,9 @@ impl Session {
             home_lmk: lmk_id,
             keys: Vec::new(),
             pins: Vec::new(),
+            naturals: Vec::new(),
             cache: KeyCache::default(),
+            dukpt: DukptCache::default(),
             transcript: Transcript::default(),
         }
     }
@@ -76,6 +81,7 @@ impl Session {
             self.generation = generation;
             self.state = self.module.state();
             self.cache = KeyCache::default();
+            self.dukpt = DukptCache::default();
         }
         self.end();
         self.command = command;
@@ -88,6 +94,7 @@ impl Session {
     pub fn end(&mut self) {
         self.keys.clear();
         self.pins.clear();
+        self.naturals.clear();
     }
 
     /// Whether the security settings allow a command.

@@ -19,7 +19,7 @@ pub mod wire;
 
 pub use attributes::KeyAttributes;
 pub use error_code::ErrorCode;
-pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, PinHandle};
+pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, NaturalPinHandle, PinHandle};
 pub use ops::{
     AsymmetricOps, BaseOps, CardOps, DukptOps, EmvOps, FieldKind, Host, KeyOps, MigrationOps, OpInfo, PinOps, PrintOps,
     StorageOps, VerifyOps, operations,

@@ -1,6 +1,7 @@
 //! Operations on keys: opening, generating, wrapping, importing and exporting them.
 
 mod attributes;
+mod component;
 mod derive;
 mod modify;
 mod transport;
@@ -57,6 +58,11 @@ impl OpenKey {
 
     pub(super) fn algorithm(&self) -> Algorithm {
         self.key.algorithm()
+    }
+
+    /// What the key block says of the key; `None` for a key that was no key block.
+    pub(super) fn attributes(&self) -> Option<&Attributes> {
+        self.attributes.as_ref()
     }
 
     pub(super) fn cipher(&self) -> Result<&BlockCipher, ErrorCode> {
@@ -129,6 +135,10 @@ impl KeyCache {
 
 impl KeyOps for Session {
     fn key_open(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<KeyHandle, ErrorCode> {
+        if let Some(stored) = self.stored_field(field)? {
+            // Not the reference is remembered but what it stands for: user storage changes.
+            return self.key_open(purpose, &stored);
+        }
         if let Some(key) = self.cache.get(self.lmk_id, purpose, field) {
             return self.hold_key(key);
         }
@@ -444,7 +454,7 @@ impl Session {
     }
 
     /// Opens a key block under an LMK, whatever is in it.
-    fn open_block(&mut self, lmk: &Lmk, field: &[u8]) -> Result<OpenedBlock, ErrorCode> {
+    pub(super) fn open_block(&mut self, lmk: &Lmk, field: &[u8]) -> Result<OpenedBlock, ErrorCode> {
         let Some((b'S', block)) = field.split_first() else {
             return self.refuse(ErrorCode::LMK_SCHEMES, "under a key-block LMK, a key must be a Thales key block");
         };
@@ -462,9 +472,7 @@ impl Session {
                 let cryptogram = hex::decode(digits).ok_or(ErrorCode::INPUT_DATA)?;
                 Ok((scheme, cryptogram.to_vec()))
             }
-            Ok((KeyField::Stored { .. }, _)) => {
-                self.refuse(ErrorCode::USER_STORAGE_EMPTY, "nothing has been loaded into user storage")
-            }
+            Ok((KeyField::Stored { scheme, index }, len)) if len == field.len() => self.stored_key(scheme, index),
             Ok((KeyField::ThalesBlock(_) | KeyField::Tr31Block(_), _)) => {
                 self.refuse(ErrorCode::LMK_SCHEMES, "a key block where the LMK or ZMK uses variants")
             }

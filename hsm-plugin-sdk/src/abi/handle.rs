@@ -42,6 +42,11 @@ handle! {
     PinHandle
 }
 
+handle! {
+    /// A natural PIN of the IBM method that the host holds for this request. It is void when the request ends.
+    NaturalPinHandle
+}
+
 impl Wire<'_> for Vec<KeyHandle> {
     fn put(&self, out: &mut Vec<u8>) {
         // A session holds far fewer handles than 32 bits can count.
