@@ -43,7 +43,7 @@ impl Hsm {
         let slots = slots.into_iter().map(|(id, lmk)| (id, Arc::new(lmk))).collect();
         let mut settings = Settings::default();
         change(&mut settings);
-        let module = SecurityModule::new(LmkSlots { slots, default: 0 }, settings);
+        let module = SecurityModule::new(LmkSlots { slots, ..LmkSlots::default() }, settings);
         Self { session: Session::new(module.clone()), module }
     }
 

@@ -295,7 +295,7 @@ impl AsymmetricOps for Session {
             }
         };
         // Outside of a key block nothing keeps the attributes, so E (key blocks only) is not enough.
-        if key.attributes.is_some_and(|attributes| attributes.exportability != Exportability::Sensitive) {
+        if key.attributes().is_some_and(|attributes| attributes.exportability != Exportability::Sensitive) {
             return self.refuse(ErrorCode::EXPORTABILITY, "only keys of exportability S may leave their key block");
         }
         let PublicKey::Rsa(public) = self.public_key(&public)? else { return self.refuse_kind() };
@@ -382,7 +382,7 @@ impl Session {
 
     /// Checks that a key's mode allows something. Under a variant LMK, where the type of the key says it, `otherwise` refuses.
     fn may(&mut self, key: &OpenKey, wanted: ModeOfUse, otherwise: ErrorCode) -> Result<(), ErrorCode> {
-        let Some(attributes) = key.attributes else { return Err(ErrorCode::INTERNAL) };
+        let Some(attributes) = key.attributes().copied() else { return Err(ErrorCode::INTERNAL) };
         let private = matches!(wanted, ModeOfUse::Sign | ModeOfUse::Decrypt);
         let (code, why) = if private && attributes.usage.id() != *b"03" {
             (ErrorCode::KEY_USAGE, format!("key usage {} is not for signatures or key management", attributes.usage))
@@ -514,7 +514,7 @@ impl Session {
             (LmkScheme::Variant, LmkScheme::Variant, None) => Ok(None),
             (LmkScheme::Variant, LmkScheme::KeyBlock, Some(header)) => Ok(Some(header)),
             (LmkScheme::KeyBlock, LmkScheme::KeyBlock, None) => {
-                let version = key.attributes.ok_or(ErrorCode::INTERNAL)?.key_version.id();
+                let version = key.attributes().ok_or(ErrorCode::INTERNAL)?.key_version.id();
                 Ok(Some(BlockHeader { mode: None, version, exportability: None, optional: b"00" }))
             }
             (LmkScheme::KeyBlock, LmkScheme::Variant, _) => {
@@ -525,7 +525,7 @@ impl Session {
     }
 
     fn wrap_block(&mut self, lmk: &Lmk, key: &OpenKey, header: BlockHeader<'_>) -> Result<Vec<u8>, ErrorCode> {
-        let Some(mut attributes) = key.attributes else { return Err(ErrorCode::INTERNAL) };
+        let Some(mut attributes) = key.attributes().copied() else { return Err(ErrorCode::INTERNAL) };
         let scope = LmkId::new(self.lmk_id).map(Scope::Lmk).ok_or(ErrorCode::INTERNAL)?;
         let public = attributes.usage.id() == *b"02";
         let random = &mut *self.random;
@@ -569,7 +569,7 @@ impl Session {
             return self.refuse(ErrorCode::LMK_SCHEMES, "under a key-block LMK a private key is a key block");
         };
         let PrivateKey::Rsa(private) = self.private_key(key)? else { return self.refuse_kind() };
-        let attributes = key.attributes.map(|attributes| (attributes.usage.id(), attributes.mode));
+        let attributes = key.attributes().map(|attributes| (attributes.usage.id(), attributes.mode));
         let Some(key_type) = RSA_KEY_TYPES.iter().position(|known| Some(*known) == attributes) else {
             return self.refuse(ErrorCode::KEY_USAGE, "a variant LMK has no type for keys of this usage and mode");
         };

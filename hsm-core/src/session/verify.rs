@@ -4,6 +4,7 @@ use super::Session;
 use super::keys::{KeyUse, OpenKey};
 use super::pins::PVKS;
 use crate::clear_key::Algorithm;
+use crate::module::{ChangeEntry, ChangeRole};
 use crate::lmk::{Lmk, LmkAlgorithm};
 use crate::lmk_pin::{self, LmkPinError, PinAlgorithm, PinForm};
 use crate::lmk_table::{self, LmkTableError};
@@ -375,7 +376,10 @@ impl Session {
 
     /// The LMK in key change storage.
     fn old_lmk(&mut self) -> Result<Arc<Lmk>, ErrorCode> {
-        self.refuse(ErrorCode::KEY_CHANGE_STORAGE, "no old LMK is in key change storage")
+        match self.state.lmks.change_storage.get(&self.lmk_id) {
+            Some(ChangeEntry { lmk, role: ChangeRole::Old }) => Ok(lmk.clone()),
+            _ => self.refuse(ErrorCode::KEY_CHANGE_STORAGE, "no old LMK is in key change storage"),
+        }
     }
 
     /// A natural PIN whose PVK may be used in this way.
