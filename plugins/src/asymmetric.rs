@@ -142,6 +142,18 @@ pub fn read_public_key<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, encoding: Optio
     req.bytes("Public key", len.into())
 }
 
+/// Length of the DER SEQUENCE that `rest` begins with; `None` if there is none, or not all of it.
+#[must_use]
+pub fn der_length(rest: &[u8]) -> Option<usize> {
+    let (len, header) = match rest {
+        [0x30, len @ 0..=0x7F, ..] => (usize::from(*len), 2),
+        [0x30, 0x81, len, ..] => (usize::from(*len), 3),
+        [0x30, 0x82, high, low, ..] => (usize::from(u16::from_be_bytes([*high, *low])), 4),
+        _ => return None,
+    };
+    Some(header + len).filter(|len| *len <= rest.len())
+}
+
 /// Reads authentication data: what comes before `;`, `~`, an LMK identifier at the end, or the end of the message.
 ///
 /// # Errors
