@@ -97,7 +97,10 @@ impl RsaPrivate {
         let exponent = significant(exponent);
         let exponent_bits = 8 * exponent.len() - exponent.first().map_or(0, |first| first.leading_zeros() as usize);
         // Below the primes, the exponent follows from d mod (p - 1), which is all that a key block keeps.
-        if exponent_bits < 2 || exponent_bits >= usize::from(bits / 2) || exponent.last().is_none_or(|last| last % 2 == 0) {
+        if exponent_bits < 2
+            || exponent_bits >= usize::from(bits / 2)
+            || exponent.last().is_none_or(|last| last % 2 == 0)
+        {
             return Err(AsymmetricError::Exponent);
         }
         let e = BoxedUint::from_be_slice_vartime(exponent);
@@ -307,7 +310,9 @@ impl RsaPublic {
         }
         let Some(block) = self.public_operation(signature) else { return false };
         match padding {
-            SignaturePadding::Pkcs1 => pkcs1_signed(block.len(), &digest.info()).is_some_and(|expected| expected == block),
+            SignaturePadding::Pkcs1 => {
+                pkcs1_signed(block.len(), &digest.info()).is_some_and(|expected| expected == block)
+            }
             SignaturePadding::Pss => pss_verify(self.0.n().bit_width() as usize, digest, &block),
         }
     }
@@ -665,7 +670,8 @@ impl EcPrivate {
             let (parameters, _) = element(PARAMETERS, body.get(used..)?).ok()?;
             let curve = Curve::from_oid(parameters)?;
             let valid = version == [1] && on_curve!(curve, ecdsa => ecdsa::SigningKey::from_slice(scalar).is_ok());
-            (valid && scalar.len() == curve.field_len()).then(|| Self { curve, scalar: Zeroizing::new(scalar.to_vec()) })
+            (valid && scalar.len() == curve.field_len())
+                .then(|| Self { curve, scalar: Zeroizing::new(scalar.to_vec()) })
         };
         parse().ok_or(AsymmetricError::PrivateKey)
     }
@@ -819,7 +825,8 @@ mod tests {
 
     #[test]
     fn generated_keys_have_the_length_and_exponent_asked_for_and_survive_their_crt_values() {
-        for (bits, exponent) in [(320, &[3][..]), (321, &[1, 0, 1]), (512, &[0, 0, 17]), (512, &[1; 16]), (1024, &[3])] {
+        for (bits, exponent) in [(320, &[3][..]), (321, &[1, 0, 1]), (512, &[0, 0, 17]), (512, &[1; 16]), (1024, &[3])]
+        {
             let key = generate(bits, exponent);
             let public = key.public().numbers().unwrap();
             assert_eq!(public.modulus_bits(), usize::from(bits));

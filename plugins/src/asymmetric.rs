@@ -382,7 +382,8 @@ pub fn read_pair_and_variant(req: &mut Request<'_>) -> Result<KeyPurpose> {
 
 /// First numbers of the LMK pairs in the order of their key type codes (keys.md 2).
 const PAIRS: [[u8; 2]; 15] = [
-    *b"04", *b"06", *b"14", *b"16", *b"18", *b"20", *b"22", *b"24", *b"26", *b"28", *b"30", *b"32", *b"34", *b"36", *b"38",
+    *b"04", *b"06", *b"14", *b"16", *b"18", *b"20", *b"22", *b"24", *b"26", *b"28", *b"30", *b"32", *b"34", *b"36",
+    *b"38",
 ];
 
 /// Reads the key data block type of GI and GK after its delimiter: whether the block is DER with an initial vector, as without the field.

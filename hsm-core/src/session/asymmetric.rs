@@ -15,9 +15,7 @@ use crate::key_block::{KeyBlockError, rules, thales};
 use crate::lmk::{Lmk, LmkAlgorithm, LmkId, LmkPair, LmkScheme};
 use crate::mac::{HashAlgorithm, mac_matches};
 use crate::module::ChangeRole;
-use crate::rsa_encoding::{
-    self, BIT_STRING, INTEGER, OCTET_STRING, PublicKeyEncoding, SEQUENCE, element, put_element,
-};
+use crate::rsa_encoding::{self, BIT_STRING, INTEGER, OCTET_STRING, PublicKeyEncoding, SEQUENCE, element, put_element};
 use hsm_plugin_sdk::abi::{
     AsymmetricOps, BlockHeader, CertificateParts, ErrorCode, ImportedKey, KeyHandle, KeyOps, KeyPurpose, RsaPadding,
     SignatureAlgorithm, SignatureMethod,
@@ -540,7 +538,8 @@ impl Session {
             }
             (false, None) => {
                 self.key_may_import(key.purpose)?;
-                let symmetric = !matches!(key.purpose, KeyPurpose::RSA_PRIVATE | KeyPurpose::RSA_PUBLIC | KeyPurpose::HMAC);
+                let symmetric =
+                    !matches!(key.purpose, KeyPurpose::RSA_PRIVATE | KeyPurpose::RSA_PUBLIC | KeyPurpose::HMAC);
                 if key.aes || !symmetric {
                     return self.refuse(ErrorCode::KEY_FUNCTION, "only DES keys are imported under a variant LMK here");
                 }
@@ -584,7 +583,8 @@ impl Session {
             (LmkScheme::KeyBlock, LmkScheme::Variant, _) => {
                 self.refuse(ErrorCode::LMK_SCHEMES, "a key cannot go from a key-block LMK to a variant LMK")
             }
-            _ => self.refuse(ErrorCode::INPUT_DATA, "key block attributes are for keys from a variant to a key-block LMK"),
+            _ => self
+                .refuse(ErrorCode::INPUT_DATA, "key block attributes are for keys from a variant to a key-block LMK"),
         }
     }
 
@@ -670,7 +670,8 @@ impl Session {
         if is_key_block(field) {
             return self.refuse_block(KeyBlockError::LmkScheme);
         }
-        let lengths = private_len(crate::asymmetric::MIN_RSA_BITS.into())..=private_len(crate::asymmetric::MAX_RSA_BITS.into());
+        let lengths =
+            private_len(crate::asymmetric::MIN_RSA_BITS.into())..=private_len(crate::asymmetric::MAX_RSA_BITS.into());
         if !lengths.contains(&field.len()) || !field.len().is_multiple_of(8) {
             return self.refuse(ErrorCode::PRIVATE_KEY_LENGTH, "no RSA private key under the LMK has this length");
         }
