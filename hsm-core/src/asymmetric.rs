@@ -320,7 +320,7 @@ impl RsaPublic {
     /// The public operation; as many bytes as the modulus has. `None` if the data is not below the modulus.
     fn public_operation(&self, data: &[u8]) -> Option<Vec<u8>> {
         let data = BoxedUint::from_be_slice(data, self.0.n_bits_precision()).ok()?;
-        if &data >= self.0.n().as_ref() {
+        if data >= *self.0.n().as_ref() {
             return None;
         }
         let bytes = rsa_encrypt(&self.0, &data).ok()?.to_be_bytes();
@@ -523,7 +523,7 @@ fn pss_signed(random: &mut CryptoSource<'_>, modulus_bits: usize, digest: &Diges
     let h = hash.output_len();
     let (bits, len) = (modulus_bits - 1, modulus_bits.div_ceil(8));
     let em_len = bits.div_ceil(8);
-    let db_len = em_len.checked_sub(h + 1).filter(|len| *len >= h + 1)?;
+    let db_len = em_len.checked_sub(h + 1).filter(|len| *len > h)?;
     let mut salt = vec![0u8; h];
     random.0.fill_bytes(&mut salt);
     let code = hash.digest(&[&[0u8; 8], digest.bytes.as_slice(), &salt].concat());

@@ -1,4 +1,5 @@
 //! The commands on RSA and elliptic-curve keys: round trips, published examples, error codes, and bytes that mean nothing.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use hsm_core::lmk::Lmk;
 use hsm_core::{ChangeEntry, ChangeRole, ClearKey, LmkSlots, SecurityModule, Session, Settings};
@@ -637,8 +638,7 @@ fn changing(from: (u8, Lmk), to: Lmk, role: ChangeRole) -> SecurityModule {
 }
 
 fn only(id: u8, lmk: Lmk) -> SecurityModule {
-    let mut slots = LmkSlots::default();
-    slots.default = id;
+    let mut slots = LmkSlots { default: id, ..LmkSlots::default() };
     slots.slots.insert(id, Arc::new(lmk));
     SecurityModule::new(slots, Settings::default())
 }

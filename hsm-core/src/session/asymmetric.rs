@@ -233,7 +233,7 @@ impl AsymmetricOps for Session {
 
     fn public_key_mac(&mut self, key: KeyHandle, authentication_data: &[u8]) -> Result<[u8; 4], ErrorCode> {
         let key = self.key_for(key, &[KeyPurpose::RSA_PUBLIC])?;
-        public_mac(&*self.lmk()?.clone(), key.key().bytes(), authentication_data)
+        public_mac(self.lmk()?, key.key().bytes(), authentication_data)
     }
 
     fn signature_generate(
@@ -407,13 +407,13 @@ impl AsymmetricOps for Session {
 
 /// A private key that an operation has taken out of its encoding.
 enum PrivateKey {
-    Rsa(RsaPrivate),
+    Rsa(Box<RsaPrivate>),
     Ec(EcPrivate),
 }
 
 /// A public key that an operation has taken out of its encoding.
 enum PublicKey {
-    Rsa(RsaPublic),
+    Rsa(Box<RsaPublic>),
     Ec(EcPublic),
 }
 
@@ -484,7 +484,7 @@ impl Session {
         let ec = || EcPublic::decode(field).map(|(key, len)| (PublicKey::Ec(key), len));
         let rsa = |encoding| {
             let (numbers, len) = rsa_encoding::RsaPublicKey::decode(encoding, field).ok()?;
-            RsaPublic::new(&numbers).ok().map(|key| (PublicKey::Rsa(key), len))
+            RsaPublic::new(&numbers).ok().map(|key| (PublicKey::Rsa(Box::new(key)), len))
         };
         let read = match encoding {
             Some([b'0', b'3']) => ec().ok(),
@@ -810,7 +810,7 @@ fn private_key(key: &OpenKey) -> Result<PrivateKey, AsymmetricError> {
     match key.algorithm() {
         Algorithm::Rsa => {
             let (crt, _) = rsa_encoding::RsaPrivateKey::decode(der).map_err(|_| AsymmetricError::PrivateKey)?;
-            RsaPrivate::from_crt(&crt).map(PrivateKey::Rsa)
+            RsaPrivate::from_crt(&crt).map(Box::new).map(PrivateKey::Rsa)
         }
         Algorithm::Ec => EcPrivate::decode(der).map(PrivateKey::Ec),
         _ => Err(AsymmetricError::PrivateKey),
