@@ -5,11 +5,11 @@ WASM_TARGET := wasm32-unknown-unknown
 HOST ?= 127.0.0.1
 PORT ?= 1500
 
-serve: target-installed ; cargo run --release --locked -p hsm-cli -- serve --host $(HOST) --port $(PORT)
-test: target-installed ; cargo test --release --locked --workspace --exclude hsm-plugins && cargo test --release --locked -p hsm-plugins --lib
+serve: target-installed ; cargo run --release --locked --bin hsm -- serve --host $(HOST) --port $(PORT)
+test: target-installed ; cargo test --release --locked --workspace
 build: target-installed ; cargo build --release --locked
 plugins: ; cargo build --locked -p hsm-plugins --bins --target $(WASM_TARGET) --profile guest
-cli: target-installed ; cargo build --release --locked -p hsm-cli
+cli: target-installed ; cargo build --release --locked --bin hsm
 install: target-installed ; cargo install --locked --path hsm-cli
 bench: target-installed ; cargo bench --locked -p hsm-benches
 lint: target-installed ; cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets -- -D warnings

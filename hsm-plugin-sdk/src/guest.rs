@@ -99,13 +99,20 @@ pub const fn to_array<const N: usize>(text: &str) -> [u8; N] {
 }
 
 /// Hands out memory and takes none back: the host restores the whole memory after every request.
-struct Bump(UnsafeCell<usize>);
+struct Bump(UnsafeCell<Heap>);
+
+struct Heap {
+    /// Where the next block goes; 0 before the first.
+    next: usize,
+    /// Where the memory ends. Asking for its size is a call into the host.
+    end: usize,
+}
 
 // SAFETY: a guest has one thread.
 unsafe impl Sync for Bump {}
 
 #[global_allocator]
-static ALLOCATOR: Bump = Bump(UnsafeCell::new(0));
+static ALLOCATOR: Bump = Bump(UnsafeCell::new(Heap { next: 0, end: 0 }));
 
 const PAGE: usize = 65536;
 
@@ -113,47 +120,59 @@ unsafe extern "C" {
     static __heap_base: u8;
 }
 
+impl Heap {
+    /// Makes the memory reach up to `end`.
+    fn reserve(&mut self, end: usize) -> bool {
+        if end <= self.end {
+            return true;
+        }
+        let pages = end.div_ceil(PAGE);
+        let now = core::arch::wasm32::memory_size::<0>();
+        if pages > now && core::arch::wasm32::memory_grow::<0>(pages - now) == usize::MAX {
+            return false;
+        }
+        self.end = pages.max(now) * PAGE;
+        true
+    }
+
+    fn allocate(&mut self, layout: Layout) -> *mut u8 {
+        if self.next == 0 {
+            self.next = &raw const __heap_base as usize;
+        }
+        let start = self.next.next_multiple_of(layout.align());
+        match start.checked_add(layout.size()) {
+            Some(end) if self.reserve(end) => {
+                self.next = end;
+                start as *mut u8
+            }
+            _ => core::ptr::null_mut(),
+        }
+    }
+}
+
 // SAFETY: every block lies between the end of the previous one and the end of memory, so blocks never overlap.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: a guest has one thread and an allocator is not entered twice.
-        let next = unsafe { &mut *self.0.get() };
-        if *next == 0 {
-            *next = &raw const __heap_base as usize;
-        }
-        let start = next.next_multiple_of(layout.align());
-        let Some(end) = start.checked_add(layout.size()) else { return core::ptr::null_mut() };
-        if !reserve(end) {
-            return core::ptr::null_mut();
-        }
-        *next = end;
-        start as *mut u8
+        unsafe { &mut *self.0.get() }.allocate(layout)
     }
 
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: as in `alloc`.
-        let next = unsafe { &mut *self.0.get() };
+        let heap = unsafe { &mut *self.0.get() };
         let start = ptr as usize;
-        if start + layout.size() == *next && reserve(start.saturating_add(new_size)) {
-            *next = start + new_size;
+        if start + layout.size() == heap.next && heap.reserve(start.saturating_add(new_size)) {
+            heap.next = start + new_size;
             return ptr;
         }
-        // SAFETY: the caller vouches for `ptr` and `layout`; the new block does not overlap the old one.
-        unsafe {
-            let new = self.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
-            if !new.is_null() {
-                core::ptr::copy_nonoverlapping(ptr, new, layout.size().min(new_size));
-            }
-            new
+        // SAFETY: the caller vouches that `new_size` with this alignment is a valid layout.
+        let new = heap.allocate(unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) });
+        if !new.is_null() {
+            // SAFETY: the old block has `layout.size()` bytes, the new one `new_size`, and blocks never overlap.
+            unsafe { core::ptr::copy_nonoverlapping(ptr, new, layout.size().min(new_size)) };
         }
+        new
     }
-}
-
-/// Grows the memory so that it reaches up to `end`.
-fn reserve(end: usize) -> bool {
-    let pages = end.div_ceil(PAGE);
-    let now = core::arch::wasm32::memory_size::<0>();
-    pages <= now || core::arch::wasm32::memory_grow::<0>(pages - now) != usize::MAX
 }

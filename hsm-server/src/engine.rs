@@ -18,6 +18,7 @@ use hsm_core::{SecurityModule, Session, Transcript};
 use hsm_plugin_sdk::ErrorCode;
 use hsm_plugin_sdk::abi::response_code;
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -26,7 +27,7 @@ include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 /// A plugin that could not be loaded, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("plugin {origin}: {error}")]
+#[error("{origin}: {error}")]
 pub struct LoadError {
     /// The file, or `bundled` and a name.
     pub origin: String,
@@ -51,7 +52,7 @@ struct Compiled {
 /// One generation of plugins, by command code.
 #[derive(Debug)]
 pub struct PluginSet {
-    plugins: BTreeMap<[u8; 2], Plugin>,
+    plugins: BTreeMap<[u8; 2], Arc<Plugin>>,
     limits: Limits,
 }
 
@@ -93,7 +94,7 @@ impl PluginSet {
     }
 
     fn add(
-        plugins: &mut BTreeMap<[u8; 2], Plugin>,
+        plugins: &mut BTreeMap<[u8; 2], Arc<Plugin>>,
         wasm: Cow<'static, [u8]>,
         origin: &str,
         limits: &Limits,
@@ -104,8 +105,21 @@ impl PluginSet {
             let (code, other) = (info.code_text(), other.info.origin.clone());
             return Err(refuse(PluginError::Duplicate { code, other }));
         }
-        plugins.insert(info.code, Plugin { info, wasm, compiled: OnceLock::new() });
+        plugins.insert(info.code, Arc::new(Plugin { info, wasm, compiled: OnceLock::new() }));
         Ok(())
+    }
+
+    /// Takes over what an older generation has compiled of the same modules, so that a reload costs what has changed.
+    #[must_use]
+    pub fn after(mut self, older: &Self) -> Self {
+        if self.limits == older.limits {
+            for (code, plugin) in &mut self.plugins {
+                if let Some(same) = older.plugins.get(code).filter(|old| old.wasm == plugin.wasm && old.info == plugin.info) {
+                    *plugin = same.clone();
+                }
+            }
+        }
+        self
     }
 
     /// What each plugin says of itself, by command code.
@@ -251,7 +265,7 @@ pub enum Outcome {
 pub struct Engine {
     plugins: SharedPlugins,
     set: Arc<PluginSet>,
-    guests: HashMap<[u8; 2], Guest>,
+    guests: HashMap<[u8; 2], (Arc<Plugin>, Guest)>,
     session: Option<Box<Session>>,
     module: SecurityModule,
     probe: Option<fn() -> Probe>,
@@ -281,7 +295,7 @@ impl Engine {
     pub fn refresh(&mut self) {
         let current = self.plugins.current();
         if !Arc::ptr_eq(&current, &self.set) {
-            self.guests.clear();
+            self.guests.retain(|code, (plugin, _)| current.plugins.get(code).is_some_and(|new| Arc::ptr_eq(new, plugin)));
             self.set = current;
         }
     }
@@ -338,12 +352,12 @@ impl Engine {
     }
 
     fn run(&mut self, code: [u8; 2], body: &[u8], trace: bool, out: &mut Vec<u8>) -> Outcome {
-        let guest = match self.guests.entry(code) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
+        let (_, guest) = match self.guests.entry(code) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
                 let Some(plugin) = self.set.plugins.get(&code) else { return Outcome::Unknown };
                 match plugin.start(&self.set.limits, self.probe.map(|make| make())) {
-                    Ok(guest) => entry.insert(guest),
+                    Ok(guest) => entry.insert((plugin.clone(), guest)),
                     Err(fault) => return Outcome::Failed(fault),
                 }
             }

@@ -10,8 +10,9 @@ use hsm_core::SecurityModule;
 use hsm_plugin_sdk::abi::response_code;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 /// What to do with a command code that no plugin serves (host.md 1.6: the device's behaviour is not documented).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,7 +78,18 @@ impl Emulator {
     pub fn bind(config: EmulatorConfig, module: SecurityModule) -> Result<Self, EmulatorError> {
         let set = PluginSet::load(config.plugin_dir.as_deref(), &config.limits)?;
         set.try_own()?;
-        let plugins = SharedPlugins::new(set);
+        Self::with_plugins(config, module, SharedPlugins::new(set))
+    }
+
+    /// Binds the listeners and serves plugins that are loaded already, perhaps by another emulator in the same process.
+    ///
+    /// # Errors
+    /// The address that cannot be bound.
+    pub fn with_plugins(
+        config: EmulatorConfig,
+        module: SecurityModule,
+        plugins: SharedPlugins,
+    ) -> Result<Self, EmulatorError> {
         let factory = Slow { plugins: plugins.clone(), module: module.clone(), trace: config.trace };
         let pool = WorkerPool::new(config.workers, factory).map_err(EmulatorError::Thread)?;
         let server = net::Server::bind(config.net.clone())?.with_workers(&pool);
@@ -105,12 +117,19 @@ impl Emulator {
     pub fn run(self) -> std::io::Result<()> {
         let stopping = Arc::new(AtomicBool::new(false));
         compile_in_background(&self.plugins, &stopping);
-        let mut host = HostPort {
-            engine: Engine::new(self.plugins.clone(), self.module),
-            plugins: self.plugins,
+        let reloader = Reloader {
+            plugins: self.plugins.clone(),
             pool: self.pool,
-            config: self.config,
+            plugin_dir: self.config.plugin_dir.clone(),
+            limits: self.config.limits.clone(),
+            server: self.server.handle(),
             stopping: stopping.clone(),
+            wanted: Arc::default(),
+        };
+        let mut host = HostPort {
+            engine: Engine::new(self.plugins, self.module),
+            reloader,
+            config: self.config,
             response: Vec::with_capacity(1024),
         };
         let result = self.server.run(&mut host);
@@ -127,13 +146,64 @@ fn compile_in_background(plugins: &SharedPlugins, stopping: &Arc<AtomicBool>) {
     }
 }
 
+/// Loads a new generation of plugins beside the old one, off the event loop, and swaps it in when it is known to be good.
+#[derive(Clone)]
+struct Reloader {
+    plugins: SharedPlugins,
+    pool: WorkerPool,
+    plugin_dir: Option<PathBuf>,
+    limits: Limits,
+    server: ServerHandle,
+    stopping: Arc<AtomicBool>,
+    /// Reloads asked for and not begun. The thread that finds more than its own begins again.
+    wanted: Arc<AtomicUsize>,
+}
+
+impl Reloader {
+    fn start(&self) {
+        if self.wanted.fetch_add(1, Ordering::AcqRel) > 0 {
+            return;
+        }
+        let reloader = self.clone();
+        let run = move || {
+            loop {
+                let asked = reloader.wanted.load(Ordering::Acquire);
+                reloader.reload();
+                if reloader.wanted.fetch_sub(asked, Ordering::AcqRel) == asked {
+                    return;
+                }
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("hsm-reload".to_owned()).spawn(run) {
+            self.wanted.store(0, Ordering::Release);
+            log::error!("reload refused, the old plugins stay: cannot start a thread: {error}");
+        }
+    }
+
+    fn reload(&self) {
+        let older = self.plugins.current();
+        let loaded = PluginSet::load(self.plugin_dir.as_deref(), &self.limits)
+            .map(|set| set.after(&older))
+            .and_then(|set| set.try_own().map(|()| set));
+        match loaded {
+            Ok(set) => {
+                set.compile_all(|| self.stopping.load(Ordering::Acquire));
+                log::info!("reloaded {} plugins", set.infos().count());
+                self.plugins.replace(set);
+                self.pool.renew();
+                // The event loop takes the new generation between two requests.
+                self.server.wake();
+            }
+            Err(error) => log::error!("reload refused, the old plugins stay: {error}"),
+        }
+    }
+}
+
 /// The engine behind the event loop.
 struct HostPort {
     engine: Engine,
-    plugins: SharedPlugins,
-    pool: WorkerPool,
+    reloader: Reloader,
     config: EmulatorConfig,
-    stopping: Arc<AtomicBool>,
     response: Vec<u8>,
 }
 
@@ -167,18 +237,11 @@ impl Handler for HostPort {
     }
 
     fn reload(&mut self) {
-        let loaded = PluginSet::load(self.config.plugin_dir.as_deref(), &self.config.limits)
-            .and_then(|set| set.try_own().map(|()| set));
-        match loaded {
-            Ok(set) => {
-                log::info!("reloaded {} plugins", set.infos().count());
-                self.plugins.replace(set);
-                self.engine.refresh();
-                self.pool.renew();
-                compile_in_background(&self.plugins, &self.stopping);
-            }
-            Err(error) => log::error!("reload refused, the old plugins stay: {error}"),
-        }
+        self.reloader.start();
+    }
+
+    fn tick(&mut self, _: Instant) {
+        self.engine.refresh();
     }
 }
 

@@ -107,8 +107,6 @@ pub fn check_wrapping_key(attributes: &Attributes, export: bool) -> Result<(), K
     match &attributes.usage.id() {
         b"K0" | b"52" => {}
         b"51" if export => {}
-        // Equivalents of K0 that X9.143 knows as block protection keys.
-        b"K1" => {}
         _ => return Err(KeyBlockError::Usage),
     }
     match (attributes.mode, export) {

@@ -60,7 +60,7 @@ impl AsymmetricOps for Session {
         let Some((usage, mode)) = RSA_KEY_TYPES.get(usize::from(key_type)).copied() else {
             return self.refuse(ErrorCode::KEY_LENGTH_FLAG, "an RSA key type is 0 to 4");
         };
-        self.require_activity("generate.rsa.host")?;
+        self.require_named("generate.rsa.host")?;
         if exponent.last().is_some_and(|last| last % 2 == 0) {
             return self.refuse(ErrorCode::COMMAND_08, "the public exponent is even");
         }
@@ -86,13 +86,13 @@ impl AsymmetricOps for Session {
         let Some(curve) = Curve::ALL.get(usize::from(curve)).copied() else {
             return self.refuse(ErrorCode::CURVE, "the curve references are 00 to 02");
         };
-        self.require_activity("generate.ecc.host")?;
+        self.require_named("generate.ecc.host")?;
         if self.lmk()?.scheme() == LmkScheme::Variant {
             return self.refuse(ErrorCode::LMK_SCHEMES, "elliptic-curve keys need a key-block LMK");
         }
-        let mode = ModeOfUse::from_id(Family::Thales, mode).or_else(|error| self.refuse_block(error))?;
+        let mode = ModeOfUse::from_id(Family::Thales, mode).or_else(|error| self.refuse_block("the key block", error))?;
         let attributes = attributes(*b"03", BlockAlgorithm::Ec, mode)?;
-        rules::check(&attributes).or_else(|error| self.refuse_block(error))?;
+        rules::check(&attributes).or_else(|error| self.refuse_block("the key block", error))?;
         let key = EcPrivate::generate(&mut CryptoSource(&mut *self.random), curve);
         let der = key.encode().map_err(|_| ErrorCode::INTERNAL)?;
         self.hold_new(Algorithm::Ec, &der, attributes)
@@ -171,7 +171,7 @@ impl AsymmetricOps for Session {
     }
 
     fn public_key_import(&mut self, encoding: [u8; 2], der: &[u8]) -> Result<KeyHandle, ErrorCode> {
-        self.require_activity("import.rsa.host")?;
+        self.require_named("import.rsa.host")?;
         self.hold_public(Some(encoding), der)
     }
 
@@ -369,7 +369,7 @@ impl AsymmetricOps for Session {
     ) -> Result<(KeyHandle, Vec<u8>), ErrorCode> {
         let private = self.key_for(private, &[KeyPurpose::RSA_PRIVATE])?;
         self.may(&private, ModeOfUse::Decrypt, ErrorCode::KEY_FUNCTION)?;
-        let algorithm = self.may_import(&key)?;
+        let algorithm = self.may_import_under_rsa(&key)?;
         let PrivateKey::Rsa(private) = self.private_key(&private)? else { return self.refuse_kind() };
         let padding = self.encryption_padding(padding)?;
         let block = match private.decrypt(&mut CryptoSource(&mut *self.random), padding, data) {
@@ -397,7 +397,7 @@ impl AsymmetricOps for Session {
                     Algorithm::Aes => BlockAlgorithm::Aes,
                     _ => BlockAlgorithm::Hmac,
                 };
-                let mode = ModeOfUse::from_id(Family::Thales, mode).or_else(|error| self.refuse_block(error))?;
+                let mode = ModeOfUse::from_id(Family::Thales, mode).or_else(|error| self.refuse_block("the key block", error))?;
                 OpenKey::new(clear, KeyPurpose::NEW_KEY, Some(attributes(usage, algorithm, mode)?))
             }
         };
@@ -418,17 +418,6 @@ enum PublicKey {
 }
 
 impl Session {
-    fn require_activity(&mut self, activity: &str) -> Result<(), ErrorCode> {
-        if self.authorised(activity) {
-            return Ok(());
-        }
-        self.refuse(ErrorCode::NOT_AUTHORISED, format!("the activity {activity} is not authorised"))
-    }
-
-    fn refuse_block<T>(&mut self, error: KeyBlockError) -> Result<T, ErrorCode> {
-        self.refuse(ErrorCode::new(error.code()), error.to_string())
-    }
-
     fn refuse_data_block<T>(&mut self) -> Result<T, ErrorCode> {
         self.refuse(ErrorCode::CLEAR_DATA_BLOCK, "the encrypted data does not hold a key")
     }
@@ -520,20 +509,20 @@ impl Session {
     }
 
     /// Checks that a key may be imported, and says of what kind it is.
-    fn may_import(&mut self, key: &ImportedKey) -> Result<Algorithm, ErrorCode> {
+    fn may_import_under_rsa(&mut self, key: &ImportedKey) -> Result<Algorithm, ErrorCode> {
         let key_block = self.lmk()?.scheme() == LmkScheme::KeyBlock;
         match (key_block, key.attributes) {
             (true, Some((id, mode))) => {
-                let usage = Usage::new(id).or_else(|error| self.refuse_block(error))?;
-                self.require_activity(&format!("import.{usage}.host").to_ascii_lowercase())?;
+                let usage = Usage::new(id).or_else(|error| self.refuse_block("the key block", error))?;
+                self.require_named(&format!("import.{usage}.host").to_ascii_lowercase())?;
                 let (algorithm, block) = match id {
                     [b'6', b'1'..=b'5'] => (Algorithm::Hmac, BlockAlgorithm::Hmac),
                     _ if key.aes => (Algorithm::Aes, BlockAlgorithm::Aes),
                     _ => (Algorithm::Des, BlockAlgorithm::Tdes),
                 };
-                let mode = ModeOfUse::from_id(Family::Thales, mode).or_else(|error| self.refuse_block(error))?;
+                let mode = ModeOfUse::from_id(Family::Thales, mode).or_else(|error| self.refuse_block("the key block", error))?;
                 // Whether the key is of single length is not known before it is decrypted; wrapping it checks again.
-                rules::check(&attributes(id, block, mode)?).or_else(|error| self.refuse_block(error))?;
+                rules::check(&attributes(id, block, mode)?).or_else(|error| self.refuse_block("the key block", error))?;
                 Ok(algorithm)
             }
             (false, None) => {
@@ -619,7 +608,7 @@ impl Session {
             block.insert(0, b'S');
             Ok(block)
         })();
-        wrapped.or_else(|error| self.refuse_block(error))
+        wrapped.or_else(|error| self.refuse_block("the key block", error))
     }
 
     /// An RSA private key under a variant LMK.
@@ -668,7 +657,7 @@ impl Session {
             return self.unwrap_key_block(KeyPurpose::RSA_PRIVATE, rule, lmk, field);
         };
         if is_key_block(field) {
-            return self.refuse_block(KeyBlockError::LmkScheme);
+            return self.refuse_block("the key block", KeyBlockError::LmkScheme);
         }
         let lengths =
             private_len(crate::asymmetric::MIN_RSA_BITS.into())..=private_len(crate::asymmetric::MAX_RSA_BITS.into());
@@ -719,7 +708,7 @@ impl Session {
             return self.refuse(ErrorCode::KEY_TYPE_CODE, "bytes follow the public key");
         }
         if lmk.scheme() == LmkScheme::KeyBlock {
-            return self.refuse_block(KeyBlockError::LmkScheme);
+            return self.refuse_block("the key block", KeyBlockError::LmkScheme);
         }
         if !mac_matches(&public_mac(lmk, field, authentication_data)?, &mac) {
             return self.refuse(ErrorCode::VERIFICATION_FAILED, "the MAC of the public key is wrong");

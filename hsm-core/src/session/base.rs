@@ -81,6 +81,10 @@ impl BaseOps for Session {
         if !self.state.lmks.slots.contains_key(&id) {
             return self.refuse(ErrorCode::LMK_INVALID, format!("no LMK is loaded in slot {id:02}"));
         }
+        if let Some(port) = self.port_lmk.filter(|port| *port != id && self.state.settings.require_port_lmk) {
+            let why = format!("LMK {id:02} may not be selected on the port of LMK {port:02}");
+            return self.refuse(ErrorCode::LMK_INVALID, why);
+        }
         self.lmk_id = id;
         Ok(())
     }
@@ -106,6 +110,22 @@ impl BaseOps for Session {
 
     fn firmware(&mut self) -> Result<[u8; 9], ErrorCode> {
         Ok(self.state.settings.firmware)
+    }
+
+    fn pci_hsm_state(&mut self) -> Result<u8, ErrorCode> {
+        let settings = &self.state.settings;
+        let all = settings.separate_002
+            && settings.restrict_pin_blocks
+            && settings.restrict_kcv
+            && settings.refuse_single_posing
+            && !settings.single_des;
+        Ok(if all { 1 } else { 2 * u8::from(settings.separate_002) })
+    }
+
+    fn random(&mut self, len: u16) -> Result<Vec<u8>, ErrorCode> {
+        let mut bytes = vec![0; usize::from(len.min(256))];
+        self.random.fill_bytes(&mut bytes);
+        Ok(bytes)
     }
 
     fn also_respond(&mut self, code: [u8; 2], body: &[u8]) -> Result<(), ErrorCode> {

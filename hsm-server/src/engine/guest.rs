@@ -54,7 +54,8 @@ struct HostEnv {
     result: Vec<u8>,
     pending: Vec<u8>,
     calls: u32,
-    started: Instant,
+    /// When the clock was first looked at for this request.
+    started: Option<Instant>,
     limits: Limits,
     slow: bool,
     probe: Option<Probe>,
@@ -96,7 +97,7 @@ impl Guest {
                 result: Vec::with_capacity(256),
                 pending: Vec::new(),
                 calls: 0,
-                started: Instant::now(),
+                started: None,
                 limits: limits.clone(),
                 slow,
                 probe,
@@ -152,7 +153,7 @@ impl Guest {
         let env = self.env.as_mut(&mut self.store);
         env.session = session.take();
         env.calls = 0;
-        env.started = Instant::now();
+        env.started = None;
         let result = self.request(body, trace, out);
         let env = self.env.as_mut(&mut self.store);
         *session = env.session.take();
@@ -300,9 +301,11 @@ impl HostEnv {
         if self.calls > self.limits.host_calls {
             return Err(Fault::TooManyCalls(self.limits.host_calls));
         }
-        let deadline = if self.slow { self.limits.deadline * 10 } else { self.limits.deadline };
-        if self.calls.is_multiple_of(CLOCK_INTERVAL) && self.started.elapsed() > deadline {
-            return Err(Fault::Deadline);
+        if self.calls.is_multiple_of(CLOCK_INTERVAL) {
+            let deadline = if self.slow { self.limits.deadline * 10 } else { self.limits.deadline };
+            if self.started.get_or_insert_with(Instant::now).elapsed() > deadline {
+                return Err(Fault::Deadline);
+            }
         }
         Ok(())
     }

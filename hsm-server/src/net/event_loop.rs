@@ -245,9 +245,11 @@ impl EventLoop {
             }
             self.accept(handler, now);
             self.run_ready(handler, now);
+            if woken || ticked {
+                handler.tick(now);
+            }
             if ticked {
                 self.next_tick = now + self.config.tick;
-                handler.tick(now);
                 self.expire(handler, now);
             }
             self.free.append(&mut self.released);

@@ -116,7 +116,8 @@ pub trait Handler {
     /// the workers are made anew afterwards.
     fn reload(&mut self) {}
 
-    /// Called about every [`NetConfig::tick`](super::NetConfig::tick), for work by the clock.
+    /// Called about every [`NetConfig::tick`](super::NetConfig::tick) and after
+    /// [`ServerHandle::wake`](super::ServerHandle::wake), for work by the clock and news from other threads.
     fn tick(&mut self, now: Instant) {
         let _ = now;
     }

@@ -1,0 +1,8 @@
+//! One module per subcommand.
+
+pub(crate) mod bench;
+pub(crate) mod key;
+pub(crate) mod pinblock;
+pub(crate) mod plugin;
+pub(crate) mod send;
+pub(crate) mod serve;

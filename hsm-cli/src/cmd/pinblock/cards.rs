@@ -1,0 +1,156 @@
+//! What a format may need besides the PIN, as options that encoding and decoding share.
+
+use crate::exit::usage;
+use crate::secret;
+use hsm_core::ClearKey;
+use hsm_core::cipher::BlockCipher;
+use hsm_pinblock::{Account, Account12, BlockCipher16, Context, Format, Pad, Pan, Pin, PlusField, UdkA};
+
+/// Account number, card key, old PIN and pad.
+#[derive(Debug, clap::Args)]
+pub(super) struct CardArgs {
+    /// Account number with its check digit
+    #[arg(long, conflicts_with = "account")]
+    pan: Option<String>,
+
+    /// Account field as host commands have it: 12 digits, or 18 characters for format 04
+    #[arg(long, value_name = "FIELD")]
+    account: Option<String>,
+
+    /// Left half of the card's UDK-A for formats 41 and 42, in hexadecimal; - reads it from standard input
+    #[arg(long, value_name = "HEX")]
+    udk: Option<String>,
+
+    /// PIN that is replaced, for format 42; - reads it from standard input
+    #[arg(long, value_name = "PIN")]
+    old_pin: Option<String>,
+
+    /// Pad digit of VISA-3, OEM-1, IBM 3624 and IBM 3621 [default: F]
+    #[arg(long, value_name = "DIGIT")]
+    pad: Option<String>,
+
+    /// Sequence number of IBM 3621 and IBM 4704-EPP blocks [default: random]
+    #[arg(long, value_name = "N")]
+    sequence: Option<u16>,
+}
+
+/// [`CardArgs`] that were read.
+pub(super) struct Card {
+    account: Option<Account>,
+    pan: Option<Pan>,
+    udk: Option<UdkA>,
+    old_pin: Option<Pin>,
+    pad: Option<Pad>,
+    sequence: Option<u16>,
+}
+
+impl CardArgs {
+    pub(super) fn read(&self) -> anyhow::Result<Card> {
+        let pan = self.pan.as_ref().map(|pan| Pan::from_digits(pan.as_bytes()));
+        let pan = pan.transpose().map_err(|e| usage(format!("--pan: {e}")))?;
+        let account = match &self.account {
+            Some(field) => Some(account(field)?),
+            None => pan.map(Account::from),
+        };
+        let udk = match secret::get_optional("UDK-A", self.udk.as_deref())? {
+            Some(digits) => {
+                let bytes = secret::hex("UDK-A", &digits)?;
+                let left = bytes.first_chunk::<8>().filter(|_| matches!(bytes.len(), 8 | 16));
+                Some(UdkA::from_left_half(*left.ok_or_else(|| usage("--udk: 16 or 32 hexadecimal digits are needed"))?))
+            }
+            None => None,
+        };
+        let old_pin = secret::get_optional("old PIN", self.old_pin.as_deref())?;
+        let old_pin = old_pin.map(|pin| Pin::from_digits(pin.as_bytes())).transpose();
+        let old_pin = old_pin.map_err(|e| usage(format!("--old-pin: {e}")))?;
+        let pad = match self.pad.as_ref().map(|pad| pad.as_bytes()) {
+            None => None,
+            Some(&[digit]) if digit.is_ascii_hexdigit() => Pad::from_hex_digit(digit),
+            Some(_) => return Err(usage("--pad: one hexadecimal digit is needed")),
+        };
+        Ok(Card { account, pan, udk, old_pin, pad, sequence: self.sequence })
+    }
+}
+
+fn account(field: &str) -> anyhow::Result<Account> {
+    let account = if field.len() == 18 {
+        PlusField::from_field(field.as_bytes()).map(Account::from)
+    } else {
+        Account12::from_digits(field.as_bytes()).map(Account::from)
+    };
+    account.map_err(|e| usage(format!("--account: {e}")))
+}
+
+impl Card {
+    pub(super) fn context(&self) -> Context<'_> {
+        let mut context = Context::default();
+        if let Some(account) = self.account {
+            context = context.with_account(account);
+        }
+        if let Some(udk) = &self.udk {
+            context = context.with_udk(udk);
+        }
+        if let Some(old_pin) = &self.old_pin {
+            context = context.with_old_pin(old_pin);
+        }
+        if let Some(pad) = self.pad {
+            context = context.with_pad(pad);
+        }
+        if let Some(sequence) = self.sequence {
+            context = context.with_sequence(sequence);
+        }
+        context
+    }
+
+    /// The whole account number, which ISO format 4 needs.
+    pub(super) fn pan(&self) -> anyhow::Result<&Pan> {
+        self.pan.as_ref().ok_or_else(|| usage("ISO-4 needs the whole account number: --pan"))
+    }
+}
+
+/// The format of a code or name.
+///
+/// # Errors
+/// A line that says where the list is.
+pub(super) fn format(name: &str) -> Result<Format, String> {
+    Format::from_name(name).ok_or_else(|| "unknown format; `hsm pinblock formats` lists codes and names".to_owned())
+}
+
+/// A PIN encryption key given in clear.
+pub(super) enum PinKey {
+    /// DES or TDES.
+    Des(BlockCipher),
+    /// AES, for ISO format 4.
+    Aes(Aes),
+}
+
+/// An AES key as ISO format 4 uses it.
+pub(super) struct Aes(BlockCipher);
+
+impl PinKey {
+    /// Takes a key as one for blocks of a format.
+    ///
+    /// # Errors
+    /// Usage, for a length that the format's cipher does not have.
+    pub(super) fn new(format: Format, digits: &str) -> anyhow::Result<Self> {
+        let bytes = secret::hex("key", digits)?;
+        let wrong = |e| usage(format!("--key: {e}"));
+        Ok(if format == Format::Iso4 {
+            Self::Aes(Aes(ClearKey::aes(&bytes).and_then(|key| key.cipher()).map_err(wrong)?))
+        } else {
+            Self::Des(ClearKey::des(&bytes).and_then(|key| key.cipher()).map_err(wrong)?)
+        })
+    }
+}
+
+impl BlockCipher16 for Aes {
+    fn encrypt(&self, block: &mut [u8; 16]) {
+        // One whole block is what the cipher takes; it cannot fail.
+        let _ = self.0.ecb_encrypt(block);
+    }
+
+    fn decrypt(&self, block: &mut [u8; 16]) {
+        // As above.
+        let _ = self.0.ecb_decrypt(block);
+    }
+}

@@ -1,0 +1,399 @@
+//! The `hsm` binary as a user meets it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longest time that any command here may take; building a plugin takes longest.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn hsm() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hsm"));
+    command.timeout(PATIENCE);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HSM_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn run(arguments: &[&str]) -> Assert {
+    hsm().args(arguments).assert()
+}
+
+fn stdout(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+fn stderr(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+}
+
+fn json(assert: &Assert) -> Value {
+    serde_json::from_str(&stdout(assert)).unwrap()
+}
+
+/// Fails with a code and exactly one line that holds `what`.
+fn fails(arguments: &[&str], code: i32, what: &str) {
+    let assert = run(arguments).code(code);
+    let line = stderr(&assert);
+    assert_eq!(line.lines().count(), 1, "{arguments:?}: {line}");
+    assert!(line.starts_with("hsm: ") && line.contains(what), "{arguments:?}: {line}");
+    assert_eq!(stdout(&assert), "", "{arguments:?}");
+}
+
+/// A server on a port that the system chose. Killed when dropped, if it still runs.
+struct Server {
+    child: Child,
+    port: String,
+    log: mpsc::Receiver<String>,
+}
+
+impl Server {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_hsm"))
+            .args(["serve", "--port", "0"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        let (sender, log) = mpsc::channel();
+        thread::spawn(move || errors.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut server = Self { child, port: String::new(), log };
+        let ready = server.logged("listening on");
+        assert!(ready.contains("test LMKs: never use with live data"), "{ready}");
+        let address = ready.split("listening on ").nth(1).and_then(|rest| rest.split([';', ',']).next()).unwrap();
+        server.port = address.rsplit(':').next().unwrap().to_owned();
+        server
+    }
+
+    /// The next log line that holds a text.
+    fn logged(&self, what: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.log.recv_timeout(left).unwrap_or_else(|e| panic!("no log line with {what:?}: {e}"));
+            if line.contains(what) {
+                return line;
+            }
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Assert {
+        let (command, rest) = arguments.split_first().unwrap();
+        hsm().args([command, "--port", &self.port]).args(rest).assert()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in [
+        "",
+        "serve",
+        "send",
+        "bench",
+        "plugin",
+        "plugin list",
+        "plugin check",
+        "plugin create",
+        "plugin build",
+        "pinblock",
+        "pinblock encode",
+        "pinblock decode",
+        "pinblock formats",
+        "key",
+        "key check",
+        "key types",
+    ] {
+        let mut arguments: Vec<&str> = command.split_whitespace().collect();
+        arguments.push("--help");
+        let help = stdout(&run(&arguments).success());
+        assert!(help.contains(&format!("\n  hsm {command}")), "no example for {command}:\n{help}");
+    }
+    let help = stdout(&run(&["serve", "--help"]).success());
+    for flag in
+        ["--host", "--port", "--plugin-dir", "--header-length", "--max-connections", "--log-level", "--log-format"]
+    {
+        assert!(help.contains(flag), "{flag}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_one_line_and_code_2() {
+    fails(&["serve", "--prot", "1500"], 2, "--prot");
+    fails(&["serve", "--port", "65536"], 2, "--port");
+    fails(&["serve", "--header-length", "0"], 2, "--header-length");
+    fails(&["serve", "--header-length", "256"], 2, "--header-length");
+    fails(&["serve", "--max-connections", "0"], 2, "--max-connections");
+    fails(&["serve", "--unknown-command", "66"], 2, "68, 67, zz, drop");
+    fails(&["serve", "--log-level", "loud"], 2, "--log-level");
+    fails(&["serve", "--host", "0.0.0.0"], 2, "--allow-remote");
+    fails(&["serve", "--port", "65535", "--lmk-ports"], 2, "--lmk-ports");
+    fails(&["send", "NC<0>"], 2, "character 3");
+    fails(&["send", "--header", "", "NC"], 2, "--header");
+    fails(&["bench", "--mix", "XX:1"], 2, "--mix");
+    fails(&["bench", "--duration", "0"], 2, "--duration");
+    fails(&["frobnicate"], 2, "frobnicate");
+    fails(&["key", "check", "--type", "99", "--key", "0123456789ABCDEF"], 2, "--type");
+    fails(&["key", "check", "--key", "0123"], 2, "--key");
+    fails(&["pinblock", "--pin", "12", "--format", "05"], 2, "--pin");
+    fails(&["pinblock", "--pin", "1234", "--format", "99"], 2, "hsm pinblock formats");
+    fails(&["pinblock", "--pin", "1234", "--format", "01"], 2, "account number");
+}
+
+#[test]
+fn what_cannot_start_is_one_line_and_code_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    fails(&["serve", "--port", &port], 1, &format!("127.0.0.1:{port}"));
+
+    let empty = tempfile::tempdir().unwrap();
+    let missing = empty.path().join("missing");
+    fails(&["serve", "--port", "0", "--plugin-dir", missing.to_str().unwrap()], 1, "missing");
+    std::fs::write(empty.path().join("bad.wasm"), b"no module").unwrap();
+    fails(&["serve", "--port", "0", "--plugin-dir", empty.path().to_str().unwrap()], 1, "bad.wasm");
+
+    drop(taken);
+    fails(&["send", "--port", &port, "NC"], 1, "cannot connect");
+    fails(&["bench", "--port", &port], 1, "connection 1");
+}
+
+#[test]
+fn send_is_bounded_in_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let start = Instant::now();
+    fails(&["send", "--port", &port, "--timeout", "0.3", "NC"], 1, "timed out");
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn server_answers_traces_and_stops() {
+    let mut server = Server::start(&["--trace", "--lmk-ports"]);
+
+    let answer = server.run(&["send", "NC"]).success();
+    assert!(stdout(&answer).starts_with("ND00268604"), "{}", stdout(&answer));
+    assert!(stdout(&answer).contains("00 (no error)"));
+
+    let answer = server.run(&["send", "--header", "12<00>4", "--json", "B20005<48>ell<6F><19>tail"]).success();
+    let answer = json(&answer);
+    assert_eq!(answer["response"], "B300Hello<19>tail");
+    assert_eq!(answer["fields_hex"], "48656C6C6F197461696C");
+    assert_eq!(answer["error"], "00");
+
+    let answer = hsm().args(["send", "--port", &server.port, "-"]).write_stdin("XX\n").assert().code(3);
+    assert!(stdout(&answer).starts_with("XY68\n"), "{}", stdout(&answer));
+
+    let verify = "CYU9B4934384B19946B040CD702B4D581455614123456789012345;8701101";
+    server.run(&["send", verify]).success();
+    let mut trace = server.logged("CVK A/B");
+    trace += &server.logged("Primary account number");
+    assert!(trace.contains("412345******2345") && !trace.contains("9B4934384B19946B"), "{trace}");
+
+    // SIGTERM by the shell's kill: no crate for signals is needed.
+    let kill = std::process::Command::new("kill").arg(server.child.id().to_string()).status().unwrap();
+    assert!(kill.success());
+    server.logged("stopped");
+    assert!(server.child.wait().unwrap().success());
+}
+
+#[test]
+fn log_lines_are_json_where_asked() {
+    let server = Server::start(&["--log-format", "json"]);
+    server.run(&["send", "XX"]).code(3);
+    let line: Value = serde_json::from_str(&server.logged("no command XX")).unwrap();
+    assert_eq!(line["level"], "warn");
+    assert!(line["time"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn unknown_commands_are_answered_as_asked() {
+    for (answer, begins) in [("67", "XY67"), ("zz", "ZZ00")] {
+        let server = Server::start(&["--unknown-command", answer]);
+        let assert = server.run(&["send", "XX"]);
+        assert!(stdout(&assert).starts_with(begins), "{}", stdout(&assert));
+    }
+    let server = Server::start(&["--unknown-command", "drop"]);
+    server.run(&["send", "XX"]).code(1);
+}
+
+#[test]
+fn bench_measures_and_checks_answers() {
+    let server = Server::start(&[]);
+    let load = ["bench", "--duration", "1", "--warmup", "0", "--json"];
+    let mix = ["--connections", "4", "--pipeline", "4", "--threads", "2", "--mix", "CA,B2,NC,CY,CW,DC,EC,KQ"];
+    let result = json(&server.run(&[&load[..], &mix[..]].concat()).success());
+    assert!(result["answers"].as_u64().unwrap() > 100, "{result}");
+    assert_eq!([&result["mismatches"], &result["lost"], &result["disconnects"]], [0, 0, 0]);
+    assert_eq!(result["commands"].as_array().unwrap().len(), 8);
+    let latency = &result["latency_us"];
+    assert!(latency["p50"].as_f64() <= latency["p99"].as_f64() && latency["p99"].as_f64() <= latency["max"].as_f64());
+
+    let wrong = server.run(&[&load[..], &["--message", "B20005Hello", "--expect", "15"]].concat()).code(3);
+    assert!(stderr(&wrong).contains("B2 was answered B300 instead of B315"), "{}", stderr(&wrong));
+
+    let crowd = Server::start(&["--max-connections", "2"]);
+    let lost = crowd.run(&[&load[..], &["--connections", "4"]].concat()).code(1);
+    assert_eq!(json(&lost)["disconnects"], 2);
+}
+
+#[test]
+fn pin_blocks_round_trip() {
+    let pan = ["--pan", "4000001234562"];
+    let pin = ["--pin", "1234"];
+    let direct = run(&[&["pinblock"], &pin[..], &pan[..], &["--format", "ISO-0"]].concat()).success();
+    assert_eq!(stdout(&direct), "041274FFFFEDCBA9\n");
+
+    let aes = "000102030405060708090A0B0C0D0E0F";
+    let tdes = "0123456789ABCDEFFEDCBA9876543210";
+    for (format, key) in [("01", None), ("ISO-1", None), ("47", Some(tdes)), ("iso4", Some(aes)), ("PLUS", Some(tdes))]
+    {
+        let key: Vec<&str> = key.into_iter().flat_map(|key| ["--key", key]).collect();
+        let rest = [&pan[..], &["--format", format], &key].concat();
+        let block = stdout(&run(&[&["pinblock", "encode"], &pin[..], &rest].concat()).success());
+        let decoded = run(&[&["pinblock", "decode", "--block", block.trim()], &rest[..]].concat()).success();
+        assert_eq!(stdout(&decoded), "1234\n", "{format}");
+    }
+
+    // PIN and key from standard input, one line each.
+    let mut encode = hsm();
+    encode.args(["pinblock", "--pin", "-", "--key", "-", "--format", "48", "--json"]).args(pan);
+    let encoded = json(&encode.write_stdin(format!("1234\n{aes}\n")).assert().success());
+    assert_eq!(encoded["block"].as_str().unwrap().len(), 32);
+    assert_eq!(encoded["enciphered"], true);
+
+    fails(
+        &["pinblock", "decode", "--block", "141274FFFFEDCBA9", "--pan", "4000001234562", "--format", "01"],
+        1,
+        "control nibble",
+    );
+    let formats = json(&run(&["pinblock", "formats", "--json"]).success());
+    assert!(formats.as_array().unwrap().iter().any(|format| format["code"] == "48" && format["account"] == "full PAN"));
+}
+
+#[test]
+fn keys_have_check_values() {
+    let mut check = hsm();
+    check.args(["key", "check", "--key", "-", "--json"]).write_stdin("0123456789ABCDEFFEDCBA9876543210\n");
+    let clear = json(&check.assert().success());
+    assert_eq!(clear["kcv"], "08D7B4");
+    assert_eq!(clear["part_kcvs"], serde_json::json!(["D5D44F", "A68CDC"]));
+
+    let zpk = "U063A0E7C0F2124E56192A4510F395ED7";
+    assert_eq!(json(&run(&["key", "check", "--json", "--type", "ZPK", "--key", zpk]).success())["kcv"], "08D7B4");
+    let wrong_type = run(&["key", "check", "--type", "002", "--key", zpk]).code(1);
+    assert!(stdout(&wrong_type).contains("not odd"));
+
+    let block = "S00072P0TB00E0001EA421618B34F5FA1A77F7CF6480111B97CF0FAE7BD77D589EC921EF9";
+    assert_eq!(json(&run(&["key", "check", "--json", "--key", block]).success())["kcv"], "4FE9FD");
+    fails(&["key", "check", "--key", &block.replace("EF9", "EF8")], 1, "does not open");
+
+    let types = json(&run(&["key", "types", "--json"]).success());
+    assert!(types.as_array().unwrap().iter().any(|t| t["type"] == "402" && t["names"][0] == "CVK"));
+}
+
+#[test]
+fn plugins_are_listed_and_checked() {
+    let listed = json(&run(&["plugin", "list", "--json"]).success());
+    let codes: Vec<&str> = listed.as_array().unwrap().iter().filter_map(|plugin| plugin["code"].as_str()).collect();
+    for code in ["A0", "B2", "BU", "CA", "CW", "CY", "DC", "EC", "FA", "HC", "KQ", "NC"] {
+        assert!(codes.contains(&code), "{code}");
+    }
+    let bad = tempfile::NamedTempFile::new().unwrap();
+    let checked = run(&["plugin", "check", bad.path().to_str().unwrap()]).code(1);
+    assert!(stdout(&checked).contains("refused: not a valid module"), "{}", stdout(&checked));
+    assert_eq!(stderr(&checked), "hsm: 1 of 1 plugins refused\n");
+}
+
+/// Arguments that create a plugin ZX in a directory.
+fn create(path: &Path) -> Vec<&str> {
+    let path = path.to_str().unwrap();
+    vec!["plugin", "create", "ZX", "--desc", "Say \"hi\"", "--version", "0.1.0", "--author", "Me", "--path", path]
+}
+
+#[test]
+fn plugin_create_never_overwrites() {
+    let root = tempfile::tempdir().unwrap();
+    let project = root.path().join("zx");
+    std::fs::create_dir(&project).unwrap();
+    std::fs::write(project.join("Cargo.toml"), "mine").unwrap();
+    fails(&create(&project), 1, "exists");
+    assert_eq!(std::fs::read(project.join("Cargo.toml")).unwrap(), b"mine");
+    assert_eq!(std::fs::read_dir(&project).unwrap().count(), 1);
+
+    let file = root.path().join("file");
+    std::fs::write(&file, "mine").unwrap();
+    fails(&create(&file), 1, "exists");
+
+    for code in ["zx", "Z", "ZXY", "Z-"] {
+        let new = root.path().join("new");
+        let mut arguments = create(&new);
+        arguments[2] = code;
+        fails(&arguments, 2, "two upper-case letters or digits");
+        assert!(!new.exists());
+    }
+}
+
+#[test]
+fn a_created_plugin_passes_its_tests_builds_and_serves() {
+    let root = tempfile::tempdir().unwrap();
+    let project = root.path().join("deep/zx");
+    run(&create(&project)).success();
+    let manifest = std::fs::read_to_string(project.join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("hsm-plugin-sdk = { path = ") && manifest.contains("[workspace]"), "{manifest}");
+
+    // The versions that this workspace has, so that nothing is looked up.
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"), project.join("Cargo.lock")).unwrap();
+    // Kept between runs: what the project depends on stays the same.
+    let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/created-plugin");
+
+    let mut test = Command::new(env!("CARGO"));
+    test.timeout(PATIENCE).args(["test", "--quiet"]).current_dir(&project);
+    let tested = test.env("CARGO_TARGET_DIR", target).env("CARGO_PROFILE_DEV_DEBUG", "0").assert().success();
+    assert!(stdout(&tested).contains("2 passed"), "{}", stdout(&tested));
+
+    let mut build = hsm();
+    // What the outer cargo told this test is not for the project's.
+    build.args(["plugin", "build"]).arg(&project).env_remove("CARGO");
+    build.env("CARGO_TARGET_DIR", target).assert().success();
+    let module = project.join("plugins/zx.wasm");
+    let described = run(&["plugin", "check", "--json", module.to_str().unwrap()]).success();
+    let plugin = &json(&described)[0]["plugin"];
+    assert_eq!(
+        (&plugin["code"], &plugin["title"], &plugin["author"]),
+        (&"ZX".into(), &"Say \"hi\"".into(), &"Me".into())
+    );
+
+    let server = Server::start(&["--plugin-dir", project.join("plugins").to_str().unwrap()]);
+    let answer = server.run(&["send", "ZX05World"]).success();
+    assert!(stdout(&answer).starts_with("ZY00Hello World\n"), "{}", stdout(&answer));
+    server.run(&["send", "ZX06World"]).code(3);
+}
+
+#[test]
+fn a_plugin_may_depend_on_a_version_of_the_sdk() {
+    let root = tempfile::tempdir().unwrap();
+    let project = root.path().join("zx");
+    let arguments = [create(&project), vec!["--sdk-version", "0.1.0"]].concat();
+    run(&arguments).success();
+    let manifest = std::fs::read_to_string(project.join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("hsm-plugin-sdk = \"0.1.0\"") && manifest.contains("hsm-core = \"0.1.0\""), "{manifest}");
+}
