@@ -230,6 +230,11 @@ pub fn agrees(vector: &Vector, answer: &[u8]) -> bool {
         return want.len() == answer.len() && want[..20] == answer[..20];
     }
     let has_block = want.windows(2).any(|w| w == b"S0" || w == b"S1");
+    if vector.code == *b"GM" {
+        // Some rows show the hash as text: on the wire it is raw bytes.
+        let shown: String = answer.iter().skip(4).map(|b| format!("{b:02X}")).collect();
+        return want.get(..4) == answer.get(..4) && want.get(4..) == Some(shown.as_bytes());
+    }
     if RANDOM.contains(&&vector.code) || has_block {
         return shape(want) == shape(answer);
     }
