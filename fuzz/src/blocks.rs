@@ -4,8 +4,9 @@ use crate::{Choices, fill};
 use hsm_core::key_block::header::{Attributes, Family, Header, Scope, Version};
 use hsm_core::key_block::optional::OptionalBlocks;
 use hsm_core::key_block::{OpenedBlock, inspect, thales, tr31 as x9143};
-use hsm_core::lmk::LmkId;
+use hsm_core::lmk::{Lmk, LmkId};
 use hsm_core::{Algorithm, ClearKey};
+use std::sync::LazyLock;
 
 /// A header to make a block with, the key to put into it, and where to damage the block.
 struct Wanted {
@@ -61,46 +62,48 @@ fn check<E: std::fmt::Debug>(
     }
 }
 
-fn protection(version: Version) -> ClearKey {
-    // The published test keys: three-key TDES and AES-256.
-    if version.is_aes() {
-        ClearKey::aes256(std::array::from_fn(|i| 0x9B ^ (i as u8).wrapping_mul(0x1D)))
-    } else {
-        ClearKey::tdes3(*b"\x01\x23\x45\x67\x89\xAB\xCD\xEF\x80\x80\x80\x80\x80\x80\x80\x80\xFE\xDC\xBA\x98\x76\x54\x32\x10")
-    }
+/// The published key-block test LMK that suits a version.
+fn test_lmk(version: Version) -> &'static Lmk {
+    static TDES: LazyLock<Lmk> = LazyLock::new(Lmk::test_keyblock_tdes);
+    static AES: LazyLock<Lmk> = LazyLock::new(Lmk::test_keyblock_aes);
+    if version.is_aes() { &AES } else { &TDES }
 }
 
-/// A Thales key block without its tag, opened under both kinds of LMK; and what makes a block, see [`wanted`].
+fn protection(version: Version) -> &'static ClearKey {
+    test_lmk(version).key_block_key().expect("a key-block LMK has a key")
+}
+
+/// A Thales key block without its tag, opened under both key-block test LMKs; and what makes a block, see [`wanted`].
 pub fn key_block(data: &[u8]) {
     let _ = inspect(Family::Thales, data);
     for version in [Version::Thales0, Version::Thales1] {
-        let keys = thales::ProtectionKeys::derive(&protection(version)).expect("a protection key");
-        if let Ok(opened) = thales::unwrap(&keys, None, data) {
+        let keys = test_lmk(version).protection_keys().expect("a key-block LMK");
+        if let Ok(opened) = thales::unwrap(keys, None, data) {
             assert_eq!(inspect(Family::Thales, data).map(|(header, _)| header), Ok(opened.header));
         }
-        let _ = thales::unwrap(&keys, LmkId::new(1).map(Scope::Lmk), data);
+        let _ = thales::unwrap(keys, LmkId::new(1).map(Scope::Lmk), data);
     }
     let Some(wanted) = wanted(Family::Thales, data) else { return };
-    let keys = thales::ProtectionKeys::derive(&protection(wanted.header.version)).expect("a protection key");
+    let keys = test_lmk(wanted.header.version).protection_keys().expect("a key-block LMK");
     let (scope, attributes) = (wanted.header.scope.unwrap_or(Scope::Transport), wanted.header.attributes);
-    let made = thales::wrap(&keys, scope, attributes, &wanted.optional, &wanted.key, &mut fill(wanted.seed));
+    let made = thales::wrap(keys, scope, attributes, &wanted.optional, &wanted.key, &mut fill(wanted.seed));
     if let Ok(block) = made {
-        check(&wanted, Family::Thales, &block, |block| thales::unwrap(&keys, Some(scope), block));
+        check(&wanted, Family::Thales, &block, |block| thales::unwrap(keys, Some(scope), block));
     }
 }
 
-/// A TR-31 key block without its tag, opened under a TDES and an AES key; and what makes a block, see [`wanted`].
+/// A TR-31 key block without its tag, opened under the keys of both key-block test LMKs; and what makes a block, see [`wanted`].
 pub fn tr31(data: &[u8]) {
     let _ = inspect(Family::X9143, data);
     for version in [Version::B, Version::D] {
-        if let Ok(opened) = x9143::unwrap(&protection(version), data) {
+        if let Ok(opened) = x9143::unwrap(protection(version), data) {
             assert_eq!(inspect(Family::X9143, data).map(|(header, _)| header), Ok(opened.header));
         }
     }
     let Some(wanted) = wanted(Family::X9143, data) else { return };
     let (protection, attributes): (_, Attributes) = (protection(wanted.header.version), wanted.header.attributes);
     let made = x9143::wrap(
-        &protection,
+        protection,
         wanted.header.version,
         attributes,
         &wanted.optional,
@@ -109,6 +112,6 @@ pub fn tr31(data: &[u8]) {
         &mut fill(wanted.seed),
     );
     if let Ok(block) = made {
-        check(&wanted, Family::X9143, &block, |block| x9143::unwrap(&protection, block));
+        check(&wanted, Family::X9143, &block, |block| x9143::unwrap(protection, block));
     }
 }

@@ -27,8 +27,7 @@ fn length<'h>(hsm: &Hsm<'h>, field: &[u8]) -> Response<'h> {
 /// Whether an untagged key is of double length (odd) or single length (even), and a key field with anything behind it.
 pub fn key_field(data: &[u8]) {
     let Some((choice, input)) = data.split_first() else { return };
-    let (untagged, command) =
-        if choice & 1 == 0 { (Untagged::Single, SINGLE) } else { (Untagged::Double, DOUBLE) };
+    let (untagged, command) = if choice & 1 == 0 { (Untagged::Single, SINGLE) } else { (Untagged::Double, DOUBLE) };
 
     let mut session = Session::new(module(false).clone());
     session.begin(command.code, None);
