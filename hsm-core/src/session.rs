@@ -16,6 +16,7 @@ pub use base::{Explanation, TracedField, Transcript};
 
 use crate::lmk::Lmk;
 use crate::module::{Randomness, SecurityModule, State};
+use dukpt::DukptCache;
 use hsm_pinblock::Pin;
 use hsm_plugin_sdk::abi::{ErrorCode, KeyHandle, PinHandle};
 use keys::{KeyCache, OpenKey};
@@ -34,9 +35,13 @@ pub struct Session {
     random: Randomness,
     command: [u8; 2],
     lmk_id: u8,
+    /// The LMK that the request began with, whatever `%nn` selects.
+    home_lmk: u8,
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
+    naturals: Vec<verify::NaturalPin>,
     cache: KeyCache,
+    dukpt: DukptCache,
     transcript: Transcript,
 }
 
@@ -59,9 +64,12 @@ impl Session {
             random,
             command: *b"??",
             lmk_id,
+            home_lmk: lmk_id,
             keys: Vec::new(),
             pins: Vec::new(),
+            naturals: Vec::new(),
             cache: KeyCache::default(),
+            dukpt: DukptCache::default(),
             transcript: Transcript::default(),
         }
     }
@@ -73,10 +81,12 @@ impl Session {
             self.generation = generation;
             self.state = self.module.state();
             self.cache = KeyCache::default();
+            self.dukpt = DukptCache::default();
         }
         self.end();
         self.command = command;
         self.lmk_id = lmk.unwrap_or(self.state.lmks.default);
+        self.home_lmk = self.lmk_id;
         self.transcript.clear();
     }
 
@@ -84,6 +94,7 @@ impl Session {
     pub fn end(&mut self) {
         self.keys.clear();
         self.pins.clear();
+        self.naturals.clear();
     }
 
     /// Whether the security settings allow a command.

@@ -12,7 +12,9 @@ mod print;
 mod storage;
 mod verify;
 
-pub use asymmetric::AsymmetricOps;
+pub use asymmetric::{
+    AsymmetricOps, BlockHeader, CertificateParts, ImportedKey, RsaPadding, SignatureAlgorithm, SignatureMethod,
+};
 pub use base::{BaseOps, FieldKind};
 pub use card::CardOps;
 pub use dukpt::DukptOps;
