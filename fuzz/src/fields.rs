@@ -29,7 +29,7 @@ pub fn key_field(data: &[u8]) {
     let Some((choice, input)) = data.split_first() else { return };
     let (untagged, command) = if choice & 1 == 0 { (Untagged::Single, SINGLE) } else { (Untagged::Double, DOUBLE) };
 
-    let mut session = Session::new(module(false).clone());
+    let mut session = Session::new(module(false));
     session.begin(command.code, None);
     let read = command.respond(input, &mut session, false);
     let (code, read) = read.split_at(2);
