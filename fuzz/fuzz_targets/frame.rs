@@ -1,0 +1,4 @@
+//! See `hsm_fuzz::frame`.
+#![cfg_attr(fuzzing, no_main)]
+
+hsm_fuzz::target!(frame);

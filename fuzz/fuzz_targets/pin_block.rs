@@ -1,0 +1,4 @@
+//! See `hsm_fuzz::pin_block`.
+#![cfg_attr(fuzzing, no_main)]
+
+hsm_fuzz::target!(pin_block);
