@@ -17,6 +17,7 @@ pub mod key_type;
 pub mod lmk;
 pub mod lmk_store;
 pub mod mac;
+mod memory;
 mod module;
 pub mod pin_verify;
 pub mod private_file;

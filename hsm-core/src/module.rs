@@ -1,7 +1,7 @@
 //! The security module: what all requests share.
 
 use crate::authorisation::{self, Activity, ActivityError, AuditEvent, AuditHook, Authorisation, PersistenceError};
-use crate::{lmk::Lmk, settings::Settings};
+use crate::{lmk::Lmk, memory, settings::Settings};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -133,6 +133,7 @@ impl SecurityModule {
     }
 
     fn with_sources(lmks: LmkSlots, settings: Settings, random: RandomSource, clock: Arc<dyn Clock>) -> Self {
+        memory::lock(&lmks);
         let state = State { lmks: Arc::new(lmks), settings: Arc::new(settings), authorisation: Arc::default() };
         let (generation, state) = (AtomicU64::new(1), RwLock::new(state));
         let (audit, persistence) = (RwLock::new(None), Mutex::new(None));
@@ -153,6 +154,7 @@ impl SecurityModule {
 
     /// Replaces the LMKs. Requests that run keep the old ones; cached keys are dropped.
     pub fn set_lmks(&self, lmks: LmkSlots) {
+        memory::lock(&lmks);
         self.change(|state| state.lmks = Arc::new(lmks));
     }
 

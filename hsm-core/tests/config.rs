@@ -1,6 +1,8 @@
 //! The settings file: layers, refusals, and that file, reference and table are one.
 
-use hsm_core::config::{Config, ConfigError, Effective, Key, Layers, Profile, Source, change_setting, keys, show_setting};
+use hsm_core::config::{
+    Config, ConfigError, Effective, Key, Layers, Profile, Source, change_setting, keys, show_setting,
+};
 use hsm_core::{SecurityModule, Settings};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -135,7 +137,9 @@ fn flags_count_more_than_the_environment_and_that_more_than_the_file() {
 #[test]
 fn what_is_wrong_is_said_with_its_line_and_all_at_once() {
     assert_eq!(
-        problem("[network]\nprot = 1\nheader_length = 0\nworkers = \"2\"\n\n[network2]\n[logging]\nport = 3\nsingle_des = 1"),
+        problem(
+            "[network]\nprot = 1\nheader_length = 0\nworkers = \"2\"\n\n[network2]\n[logging]\nport = 3\nsingle_des = 1"
+        ),
         "hsm.toml:2: prot: there is no such setting; is port meant?\n\
          hsm.toml:3: header_length: must be 1 to 255\n\
          hsm.toml:4: workers: must be a whole number, 1 to 256\n\
