@@ -1,5 +1,5 @@
 use super::*;
-use crate::private_file::{STEPS, fault};
+use crate::private_file::fault::{self, STEPS};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
