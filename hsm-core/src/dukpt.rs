@@ -178,6 +178,12 @@ impl Ksn {
         [b2, b3, b4, b5, b6, b7, b8, b9]
     }
 
+    /// The rightmost 8 bytes: the derivation register with the whole counter.
+    fn counted_register(&self) -> [u8; 8] {
+        let [_, _, b2, b3, b4, b5, b6, b7, b8, b9] = self.0;
+        [b2, b3, b4, b5, b6, b7, b8, b9]
+    }
+
     /// The register after each one bit of the counter, from the highest down.
     fn registers(&self) -> impl Iterator<Item = [u8; 8]> {
         let (start, counter) = (u64::from_be_bytes(self.register()), self.counter());
@@ -260,13 +266,28 @@ const MASK: [u8; 8] = [0xC0, 0xC0, 0xC0, 0xC0, 0, 0, 0, 0];
 pub fn tdes_transaction_key(initial: &ClearKey, ksn: &Ksn) -> Result<ClearKey, DukptError> {
     let mut key = double_length(initial)?;
     for register in ksn.registers() {
-        let right = non_reversible(&key, &register)?;
-        key.chunks_exact_mut(8).for_each(|half| xor_in_place(half, &MASK));
-        let left = non_reversible(&key, &register)?;
-        key[..8].copy_from_slice(left.as_slice());
-        key[8..].copy_from_slice(right.as_slice());
+        tdes_step(&mut key, &register)?;
     }
     Ok(ClearKey::des(key.as_slice())?)
+}
+
+/// One step of [`tdes_transaction_key`]: the key of a counter from the key of the same counter without its lowest one bit.
+///
+/// # Errors
+/// [`CipherError::KeyLength`] for a key that is not a double-length DES key.
+pub fn tdes_child_key(parent: &ClearKey, ksn: &Ksn) -> Result<ClearKey, DukptError> {
+    let mut key = double_length(parent)?;
+    tdes_step(&mut key, &ksn.counted_register())?;
+    Ok(ClearKey::des(key.as_slice())?)
+}
+
+fn tdes_step(key: &mut [u8; 16], register: &[u8; 8]) -> Result<(), DukptError> {
+    let right = non_reversible(key, register)?;
+    key.chunks_exact_mut(8).for_each(|half| xor_in_place(half, &MASK));
+    let left = non_reversible(key, register)?;
+    key[..8].copy_from_slice(left.as_slice());
+    key[8..].copy_from_slice(right.as_slice());
+    Ok(())
 }
 
 /// DES under the left half between two additions of the right half.
@@ -325,6 +346,15 @@ pub fn single_des_transaction_key(initial: &ClearKey, ksn: &Ksn) -> Result<Clear
     for register in ksn.registers() {
         key = whitened(&key, register, BlockCipher::ecb_encrypt)?;
     }
+    Ok(ClearKey::des(key.as_slice())?)
+}
+
+/// One step of [`single_des_transaction_key`]: the key of a counter from the key of the same counter without its lowest one bit.
+///
+/// # Errors
+/// [`CipherError::KeyLength`] for a key that is not a single-length DES key.
+pub fn single_des_child_key(parent: &ClearKey, ksn: &Ksn) -> Result<ClearKey, DukptError> {
+    let key = whitened(&*single_length(parent)?, ksn.counted_register(), BlockCipher::ecb_encrypt)?;
     Ok(ClearKey::des(key.as_slice())?)
 }
 
@@ -547,6 +577,15 @@ pub fn aes_transaction_key(initial: &ClearKey, ksn: &AesKsn) -> Result<ClearKey,
     Ok(key)
 }
 
+/// One step of [`aes_transaction_key`]: the key of a counter from the key of the same counter without its lowest one bit.
+///
+/// # Errors
+/// [`CipherError::KeyLength`] for a key that is not an AES key.
+pub fn aes_child_key(parent: &ClearKey, ksn: &AesKsn) -> Result<ClearKey, DukptError> {
+    let context = context(&ksn.initial_key_id, ksn.counter);
+    derive(&aes_cipher(parent)?, AesKeyType::aes(parent.len()), KEY_DERIVATION, &context)
+}
+
 /// A working key from the derivation key of the transaction. `ksn` must be the one the derivation key was made for.
 ///
 /// # Errors
@@ -764,6 +803,14 @@ mod tests {
             for (i, a) in keys.iter().enumerate() {
                 prop_assert!(keys[..i].iter().all(|b| a != b));
             }
+            let without_lowest = ksn.with_counter(ksn.counter() & ksn.counter().wrapping_sub(1));
+            if ksn.counter() != 0 {
+                let parent = bdk().transaction_key(&without_lowest).unwrap();
+                prop_assert_eq!(&tdes_child_key(&parent, &ksn).unwrap(), &key);
+                let parent = bdk().single_des_transaction_key(&without_lowest).unwrap();
+                let child = single_des_child_key(&parent, &ksn).unwrap();
+                prop_assert_eq!(child, bdk().single_des_transaction_key(&ksn).unwrap());
+            }
             let single = bdk().single_des_transaction_key(&ksn).unwrap();
             let enciphered = single_des_encrypt_pin_block(&single, block).unwrap();
             prop_assert_eq!(*single_des_decrypt_pin_block(&single, *enciphered).unwrap(), block);
@@ -776,6 +823,11 @@ mod tests {
             let initial = aes_initial_key(&bdk, &id).unwrap();
             let transaction = aes_transaction_key(&initial, &ksn).unwrap();
             prop_assert_eq!(transaction.len(), len * 8);
+            if counter != 0 {
+                let parent = AesKsn::new(id, counter & (counter - 1));
+                let parent = aes_transaction_key(&initial, &parent).unwrap();
+                prop_assert_eq!(&aes_child_key(&parent, &ksn).unwrap(), &transaction);
+            }
             prop_assert!(aes_working_key(&transaction, AesUse::Pin, AesKeyType::Aes128, &ksn).is_ok());
         }
     }

@@ -3,6 +3,7 @@
 //! A [`SecurityModule`] holds LMKs and settings. A [`Session`] serves one request at a time and implements the
 //! [host operations](hsm_plugin_sdk::abi) that commands are written with. The modules below are usable by themselves.
 
+pub mod asymmetric;
 pub mod authorisation;
 pub mod card;
 pub mod cipher;
@@ -15,20 +16,28 @@ pub mod kcv;
 pub mod key_block;
 pub mod key_type;
 pub mod lmk;
+pub mod lmk_pin;
+pub mod lmk_table;
 pub mod lmk_store;
 pub mod mac;
 mod memory;
 mod module;
+mod pin_guard;
 pub mod pin_verify;
+pub mod printer;
 pub mod private_file;
 pub mod purpose;
 pub mod rsa_encoding;
 pub mod scheme;
 mod session;
 mod settings;
+pub mod user_storage;
 pub mod variant;
 
 pub use clear_key::{Algorithm, ClearKey};
-pub use module::{ChangeEntry, ChangeRole, Clock, LmkInfo, LmkSlots, MAX_LMK_ID, SecurityModule, SystemClock};
+pub use module::{
+    ChangeEntry, ChangeRole, Clock, LmkInfo, LmkSlots, MAX_LMK_ID, SecurityModule, StorageHook, SystemClock,
+};
 pub use session::{Explanation, Session, TracedField, Transcript};
+pub use pin_guard::{FraudLimits, WeakPinChecks};
 pub use settings::Settings;

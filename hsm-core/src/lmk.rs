@@ -1,11 +1,12 @@
 //! Local Master Keys: variant sets of 20 TDES pairs and key-block LMKs (keys.md 1.3, host.md 7).
 
-use crate::cipher::CipherError;
+use crate::cipher::{BlockCipher, CipherError};
 use crate::clear_key::{Algorithm, ClearKey};
 use crate::key_block::KeyBlockError;
-use crate::key_block::derivation::cmac;
+use crate::key_block::derivation::{cmac, derive};
 use crate::key_block::thales::ProtectionKeys;
 use std::sync::OnceLock;
+use zeroize::Zeroizing;
 
 /// Pairs in a variant LMK set.
 pub const LMK_PAIRS: usize = 20;
@@ -133,6 +134,35 @@ impl Lmk {
                     Ok(derived.get_or_init(|| keys))
                 }
             },
+        }
+    }
+
+    /// The cipher for data other than keys: a variant of a pair of a variant LMK; of a key-block LMK a key that follows from a letter, as it is
+    /// known for decimalisation tables (`T`, pins.md 4): TDES with the letter XORed onto every byte, AES derived with usage `80` and the letter.
+    ///
+    /// # Errors
+    /// [`CipherError`], which no LMK gives.
+    pub(crate) fn data_cipher(
+        &self,
+        pair: LmkPair,
+        variant: LmkVariant,
+        letter: u8,
+    ) -> Result<BlockCipher, CipherError> {
+        match &self.kind {
+            Kind::Variant(pairs) => {
+                let key = pairs.get(usize::from(pair.0)).ok_or(CipherError::KeyLength { algorithm: "LMK", len: 0 })?;
+                let mut bytes = Zeroizing::new(key.bytes().to_vec());
+                if let Some(first) = bytes.first_mut() {
+                    *first ^= variant.mask();
+                }
+                BlockCipher::des(&bytes)
+            }
+            Kind::KeyBlock { key, .. } if key.algorithm() == Algorithm::Aes => {
+                derive(key, u16::from_be_bytes([0x80, letter]))?.cipher()
+            }
+            Kind::KeyBlock { key, .. } => {
+                BlockCipher::des(&Zeroizing::new(key.bytes().iter().map(|b| b ^ letter).collect::<Vec<u8>>()))
+            }
         }
     }
 

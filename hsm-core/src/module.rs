@@ -1,14 +1,18 @@
 //! The security module: what all requests share.
 
 use crate::authorisation::{self, Activity, ActivityError, AuditEvent, AuditHook, Authorisation, PersistenceError};
+use crate::pin_guard::PinGuard;
+use crate::printer::{PrintFormat, PrintSink};
+use crate::user_storage::UserStorage;
 use crate::{lmk::Lmk, memory, settings::Settings};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
+use zeroize::Zeroizing;
 
 /// Where a module's time comes from. The system's clock, unless something else is injected.
 pub trait Clock: Send + Sync {
@@ -90,9 +94,37 @@ struct Shared {
     state: RwLock<State>,
     random: RandomSource,
     clock: Arc<dyn Clock>,
+    storage: Mutex<Storage>,
+    printer: Mutex<Printer>,
+    pins: PinGuard,
+    /// What EK stored, by index: private keys as the LMK protects them.
+    private_keys: Mutex<BTreeMap<u8, Arc<[u8]>>>,
     audit: RwLock<Option<Arc<dyn AuditHook>>>,
     /// Where activities that outlive a restart are kept. Held while they change, so that files follow in order.
     persistence: Mutex<Option<PathBuf>>,
+}
+
+/// Called with the whole of user storage after each change.
+pub type StorageHook = Box<dyn Fn(&UserStorage) + Send>;
+
+/// User storage and who saves it.
+#[derive(Default)]
+pub(crate) struct Storage {
+    pub(crate) slots: UserStorage,
+    pub(crate) hook: Option<StorageHook>,
+}
+
+/// The virtual printer: what has been loaded into it, and where documents go.
+#[derive(Default)]
+pub(crate) struct Printer {
+    pub(crate) sink: Option<Box<dyn PrintSink>>,
+    pub(crate) format: Option<PrintFormat>,
+    /// The digits in words, if LI has loaded them.
+    pub(crate) words: Option<[Vec<u8>; 10]>,
+    /// The first mailer of a two-up form, which waits for the second: PIN or reference number, and print fields.
+    pub(crate) first: Option<(Zeroizing<Vec<u8>>, Vec<u8>)>,
+    /// Documents printed.
+    pub(crate) count: u64,
 }
 
 #[derive(Clone)]
@@ -135,9 +167,20 @@ impl SecurityModule {
     fn with_sources(lmks: LmkSlots, settings: Settings, random: RandomSource, clock: Arc<dyn Clock>) -> Self {
         memory::lock(&lmks);
         let state = State { lmks: Arc::new(lmks), settings: Arc::new(settings), authorisation: Arc::default() };
-        let (generation, state) = (AtomicU64::new(1), RwLock::new(state));
-        let (audit, persistence) = (RwLock::new(None), Mutex::new(None));
-        Self { shared: Arc::new(Shared { generation, state, random, clock, audit, persistence }) }
+        Self {
+            shared: Arc::new(Shared {
+                generation: AtomicU64::new(1),
+                state: RwLock::new(state),
+                random,
+                clock,
+                storage: Mutex::default(),
+                printer: Mutex::default(),
+                pins: PinGuard::default(),
+                private_keys: Mutex::default(),
+                audit: RwLock::new(None),
+                persistence: Mutex::new(None),
+            }),
+        }
     }
 
     /// The LMKs as they are now.
@@ -155,12 +198,21 @@ impl SecurityModule {
     /// Replaces the LMKs. Requests that run keep the old ones; cached keys are dropped.
     pub fn set_lmks(&self, lmks: LmkSlots) {
         memory::lock(&lmks);
+        self.shared.pins.forget();
         self.change(|state| state.lmks = Arc::new(lmks));
     }
 
     /// Replaces the settings. Requests that run keep the old ones.
     pub fn set_settings(&self, settings: Settings) {
         self.change(|state| state.settings = Arc::new(settings));
+    }
+
+    /// Erases the key change storage of a slot (BS).
+    pub(crate) fn erase_change_storage(&self, id: u8) {
+        // Nothing to erase is nothing to change: sessions keep their caches.
+        if self.lmks().change_storage.contains_key(&id) {
+            self.change(|state| drop(Arc::make_mut(&mut state.lmks).change_storage.remove(&id)));
+        }
     }
 
     /// The authorised state as it is now.
@@ -263,6 +315,57 @@ impl SecurityModule {
     #[must_use]
     pub fn now(&self) -> SystemTime {
         self.shared.clock.now()
+    }
+
+    /// Connects a printer, or disconnects it: without one, printing commands answer 16.
+    pub fn set_printer(&self, sink: Option<Box<dyn PrintSink>>) {
+        self.printer().sink = sink;
+    }
+
+    /// Sets what is called after each change of user storage, to save it. There is none at first: user storage is lost with
+    /// the module, as a device loses it with its power.
+    pub fn set_storage_hook(&self, hook: Option<StorageHook>) {
+        self.storage().hook = hook;
+    }
+
+    /// Replaces user storage, by what a hook has saved. Slots of another size than the setting are erased at the next use.
+    pub fn set_user_storage(&self, slots: UserStorage) {
+        self.storage().slots = slots;
+    }
+
+    pub(crate) fn storage(&self) -> MutexGuard<'_, Storage> {
+        // A change of a slot is one insertion, so a poisoned lock still holds whole slots.
+        self.shared.storage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn printer(&self) -> MutexGuard<'_, Printer> {
+        self.shared.printer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether fraud detection has stopped PIN verification (39).
+    #[must_use]
+    pub fn pin_verification_locked(&self) -> bool {
+        self.shared.pins.is_locked()
+    }
+
+    /// Allows PIN verification again after fraud detection stopped it (console command A7). Returns whether it is allowed now: it is not once the
+    /// number of attacks has reached its limit.
+    pub fn unlock_pin_verification(&self) -> bool {
+        self.shared.pins.unlock(self.settings().fraud_limits)
+    }
+
+    pub(crate) fn pins(&self) -> &PinGuard {
+        &self.shared.pins
+    }
+
+    /// Stores a private key, as the LMK protects it, at an index (EK). It is kept in memory only.
+    pub(crate) fn store_private_key(&self, index: u8, field: &[u8]) {
+        self.shared.private_keys.lock().unwrap_or_else(PoisonError::into_inner).insert(index, field.into());
+    }
+
+    /// The private key that was stored at an index.
+    pub(crate) fn private_key(&self, index: u8) -> Option<Arc<[u8]>> {
+        self.shared.private_keys.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned()
     }
 
     pub(crate) fn generation(&self) -> u64 {

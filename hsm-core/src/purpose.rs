@@ -18,6 +18,8 @@ pub struct PurposeRule {
 /// 04 for a key type code that no LMK pair has; 68 for the purpose that separation abolishes.
 pub fn rule(purpose: KeyPurpose, separation: bool) -> Result<PurposeRule, ErrorCode> {
     let (key_type, usages): (_, &[&str]) = match purpose {
+        KeyPurpose::ZMK => (KeyType::ZMK, &["52", "K0"]),
+        KeyPurpose::WRAPPING_KEY => (KeyType::ZMK, &["52", "K0", "51"]),
         KeyPurpose::TPK => (KeyType::tpk(separation), &["71", "P0"]),
         KeyPurpose::TMK => (KeyType::tmk(separation), &["51", "K0"]),
         KeyPurpose::TERMINAL if separation => return Err(ErrorCode::COMMAND_DISABLED),
@@ -32,6 +34,16 @@ pub fn rule(purpose: KeyPurpose, separation: bool) -> Result<PurposeRule, ErrorC
         },
     };
     Ok(PurposeRule { key_type: Some(key_type), usages })
+}
+
+/// The usages that a key of a purpose may get when it leaves a variant LMK for a key-block LMK; empty for any.
+///
+/// # Errors
+/// As [`rule`].
+pub fn describable(purpose: KeyPurpose, separation: bool) -> Result<&'static [&'static str], ErrorCode> {
+    // Without separation, type 002 does not say which of its three kinds of key it is.
+    let purpose = if purpose == KeyPurpose::PVK && !separation { KeyPurpose::TERMINAL } else { purpose };
+    rule(purpose, separation).map(|rule| rule.usages)
 }
 
 impl PurposeRule {

@@ -234,11 +234,12 @@ impl RsaEncodingError {
     }
 }
 
-const INTEGER: u8 = 0x02;
-const SEQUENCE: u8 = 0x30;
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const OCTET_STRING: u8 = 0x04;
+pub(crate) const SEQUENCE: u8 = 0x30;
 
 /// Contents of the element `input` begins with, and its total length. Lengths must be minimal, as DER has it.
-fn element(tag: u8, input: &[u8]) -> Result<(&[u8], usize), RsaEncodingError> {
+pub(crate) fn element(tag: u8, input: &[u8]) -> Result<(&[u8], usize), RsaEncodingError> {
     let (&found, rest) = input.split_first().ok_or(RsaEncodingError::Short)?;
     if found != tag {
         return Err(RsaEncodingError::Der);
@@ -261,6 +262,12 @@ fn element(tag: u8, input: &[u8]) -> Result<(&[u8], usize), RsaEncodingError> {
     Ok((contents, header + len))
 }
 
+/// Appends an element.
+pub(crate) fn put_element(out: &mut Vec<u8>, tag: u8, contents: &[u8]) {
+    put_header(out, tag, contents.len());
+    out.extend_from_slice(contents);
+}
+
 fn put_header(out: &mut Vec<u8>, tag: u8, len: usize) {
     out.push(tag);
     let bytes = len.to_be_bytes();
@@ -275,7 +282,7 @@ fn put_header(out: &mut Vec<u8>, tag: u8, len: usize) {
     }
 }
 
-fn significant(number: &[u8]) -> &[u8] {
+pub(crate) fn significant(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|b| **b == 0).count();
     number.get(zeros..).unwrap_or_default()
 }

@@ -17,6 +17,7 @@ pub use base::{Explanation, TracedField, Transcript};
 
 use crate::lmk::Lmk;
 use crate::module::{Randomness, SecurityModule, State};
+use dukpt::DukptCache;
 use hsm_pinblock::Pin;
 use hsm_plugin_sdk::abi::{ErrorCode, KeyHandle, PinHandle};
 use keys::{KeyCache, OpenKey};
@@ -35,10 +36,14 @@ pub struct Session {
     random: Randomness,
     command: [u8; 2],
     lmk_id: u8,
+    /// The LMK that the request began with, whatever `%nn` selects.
+    home_lmk: u8,
     port_lmk: Option<u8>,
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
+    naturals: Vec<Arc<verify::NaturalPin>>,
     cache: KeyCache,
+    dukpt: DukptCache,
     transcript: Transcript,
 }
 
@@ -61,10 +66,13 @@ impl Session {
             random,
             command: *b"??",
             lmk_id,
+            home_lmk: lmk_id,
             port_lmk: None,
             keys: Vec::new(),
             pins: Vec::new(),
+            naturals: Vec::new(),
             cache: KeyCache::default(),
+            dukpt: DukptCache::default(),
             transcript: Transcript::default(),
         }
     }
@@ -78,12 +86,14 @@ impl Session {
             // Whoever is authorised has no part in how a key is opened.
             if !Arc::ptr_eq(&state.lmks, &self.state.lmks) || !Arc::ptr_eq(&state.settings, &self.state.settings) {
                 self.cache = KeyCache::default();
+                self.dukpt = DukptCache::default();
             }
             self.state = state;
         }
         self.end();
         self.command = command;
         self.lmk_id = lmk.unwrap_or(self.state.lmks.default);
+        self.home_lmk = self.lmk_id;
         self.port_lmk = lmk;
         self.transcript.clear();
     }
@@ -92,6 +102,7 @@ impl Session {
     pub fn end(&mut self) {
         self.keys.clear();
         self.pins.clear();
+        self.naturals.clear();
     }
 
     /// Whether the security settings allow a command.

@@ -1,5 +1,9 @@
 //! Security settings of the device that change what host commands do (host.md section 6).
 
+use crate::lmk_pin::{PinAlgorithm, PinMode};
+use crate::pin_guard::{FraudLimits, WeakPinChecks};
+use crate::user_storage::SlotSize;
+
 /// The security settings. [`Settings::default`] is the developer profile: everything works that a device can be set to allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -27,8 +31,38 @@ pub struct Settings {
     pub restrict_pin_blocks: bool,
     /// Whether components are encrypted under their own variant of the LMK (keys.md 1.1 item 2).
     pub component_variant: bool,
+    /// What a slot of user storage holds.
+    pub user_storage: SlotSize,
+    /// Whether BY, which translates ZMKs, is enabled; without it, it is refused with 17.
+    pub zmk_translation: bool,
     /// PIN block formats that are disabled (two digits each): 69.
     pub disabled_formats: Vec<[u8; 2]>,
+    /// How PINs are encrypted under the LMK: in clear as a public simulator does it, or really.
+    pub lmk_pin_mode: PinMode,
+    /// Whether PINs under the LMK are decimal digits ("A", Visa) or hexadecimal digits ("B", Racal).
+    pub pin_algorithm: PinAlgorithm,
+    /// Whether PINs may enter and leave in clear (BA, NG).
+    pub clear_pins: bool,
+    /// Whether the account of a PIN under the LMK may be changed (QK).
+    pub lmk_pin_account_change: bool,
+    /// Whether decimalisation tables in requests are encrypted under the LMK.
+    pub encrypted_decimalisation_tables: bool,
+    /// Whether a decimalisation table must have 8 different digits and none more than 4 times: 25.
+    pub decimalisation_table_checks: bool,
+    /// Whether a PVK of more than single length in an IBM command is answered with 02 under key-block LMKs too.
+    pub key_block_pvk_warning: bool,
+    /// What is checked of a PIN that is chosen: 86.
+    pub weak_pin_checks: WeakPinChecks,
+    /// Limits of failed PIN verifications, after which PINs are verified no more: 39.
+    pub fraud_limits: Option<FraudLimits>,
+    /// Whether a translated PIN block may be for another account, given behind `;`.
+    pub tokens_in_translation: bool,
+    /// Whether a PIN may be verified with another account than its PIN block has, given behind `;`.
+    pub tokens_in_verification: bool,
+    /// Whether PIN blocks may be made in format 34.
+    pub format_34_output: bool,
+    /// Whether the Diebold commands compute with an algorithm of the emulator's own. The real one is not public: without this, 19.
+    pub diebold_test_algorithm: bool,
     /// Commands that are disabled, `*` for any character: 68.
     pub disabled_commands: Vec<[u8; 2]>,
     /// Whether every activity is authorised, `diag.host` excepted.
@@ -41,6 +75,26 @@ pub struct Settings {
     pub require_port_lmk: bool,
     /// Firmware number in NC and NO: 9 characters `xxxx-xxxx`.
     pub firmware: [u8; 9],
+    /// Whether keys of exportability `S` may leave a key-block LMK; without it AA.
+    pub sensitive_export: bool,
+    /// Whether keys may leave a key-block LMK in key blocks only: 17 for other schemes.
+    pub trusted_export_only: bool,
+    /// Whether keys may come to a key-block LMK in key blocks only: 17 for other schemes.
+    pub trusted_import_only: bool,
+    /// Whether ZMKs (type 000, usage 52) may be exported; without it 17.
+    pub zmk_export: bool,
+    /// Whether ZMKs (type 000, usage 52) may be imported with A6; without it 17.
+    pub zmk_import: bool,
+    /// Whether keys in TR-31 blocks are padded to the longest key of their algorithm.
+    pub hide_key_length: bool,
+    /// Whether key blocks may name another LMK than the one that protects them; without it A3.
+    pub ignore_block_lmk_id: bool,
+    /// Whether the validity dates of key blocks are checked against the module's clock when a key is used: AE, AF.
+    pub check_key_validity: bool,
+    /// Whether a double-length variant LMK may protect triple-length keys; without it 48.
+    pub strong_keys_under_weak_lmk: bool,
+    /// Whether B0 may bring a key from scheme U or T back to X9.17 form; without it 26.
+    pub scheme_downgrade: bool,
 }
 
 impl Settings {
@@ -56,8 +110,21 @@ impl Settings {
             restrict_kcv: true,
             separate_002: true,
             restrict_pin_blocks: true,
+            zmk_translation: false,
+            lmk_pin_mode: PinMode::Native,
+            clear_pins: false,
+            lmk_pin_account_change: false,
+            weak_pin_checks: WeakPinChecks { local: true, global: true, rules: true },
+            tokens_in_translation: false,
+            tokens_in_verification: false,
+            format_34_output: false,
             authorise_all: false,
             require_port_lmk: true,
+            trusted_export_only: true,
+            trusted_import_only: true,
+            zmk_export: false,
+            zmk_import: false,
+            strong_keys_under_weak_lmk: false,
             ..Self::default()
         }
     }
@@ -78,13 +145,38 @@ impl Default for Settings {
             separate_002: false,
             restrict_pin_blocks: false,
             component_variant: true,
+            user_storage: SlotSize::Single,
+            zmk_translation: true,
             disabled_formats: Vec::new(),
+            lmk_pin_mode: PinMode::Clear,
+            pin_algorithm: PinAlgorithm::A,
+            clear_pins: true,
+            lmk_pin_account_change: true,
+            encrypted_decimalisation_tables: true,
+            decimalisation_table_checks: true,
+            key_block_pvk_warning: false,
+            weak_pin_checks: WeakPinChecks { local: true, global: true, rules: false },
+            fraud_limits: None,
+            tokens_in_translation: true,
+            tokens_in_verification: true,
+            format_34_output: true,
+            diebold_test_algorithm: false,
             disabled_commands: Vec::new(),
             authorise_all: true,
             authorise_diagnostics: false,
             multiple_activities: true,
             require_port_lmk: false,
             firmware: FIRMWARE,
+            sensitive_export: true,
+            trusted_export_only: false,
+            trusted_import_only: false,
+            zmk_export: true,
+            zmk_import: true,
+            hide_key_length: false,
+            ignore_block_lmk_id: false,
+            check_key_validity: false,
+            strong_keys_under_weak_lmk: true,
+            scheme_downgrade: false,
         }
     }
 }

@@ -11,16 +11,19 @@
 //! The operations themselves are traits made by one macro: the same table gives the guest's functions, the trait that
 //! `hsm-core` implements, and the server's import table.
 
+mod attributes;
 mod error_code;
 mod handle;
 mod ops;
 pub mod wire;
 
+pub use attributes::KeyAttributes;
 pub use error_code::ErrorCode;
-pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, PinHandle};
+pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, NaturalPinHandle, PinHandle};
 pub use ops::{
-    AsymmetricOps, AuthorisationOps, BaseOps, CardOps, DukptOps, EmvOps, FieldKind, Host, KeyOps, MigrationOps, OpInfo, PinOps, PrintOps,
-    StorageOps, VerifyOps, operations,
+    AsymmetricOps, AuthorisationOps, BaseOps, BlockHeader, CardOps, CertificateParts, DukptOps, EmvOps, FieldKind, Host,
+    ImportedKey, KeyOps, MigrationOps, OpInfo, PinOps, PrintOps, RsaPadding, SignatureAlgorithm, SignatureMethod, StorageOps,
+    VerifyOps, operations,
 };
 
 /// Version of everything in this module. A host refuses a module that was built for another one.

@@ -10,17 +10,21 @@ mod refusal;
 mod request;
 mod response;
 
-pub use abi::{AccountField, AccountForm, ErrorCode, FieldKind, Host, KeyHandle, KeyPurpose, PinHandle};
+pub use abi::{
+    AccountField, AccountForm, BlockHeader, CertificateParts, ErrorCode, FieldKind, Host, ImportedKey, KeyAttributes, KeyHandle,
+    KeyPurpose, NaturalPinHandle, PinHandle, RsaPadding, SignatureAlgorithm, SignatureMethod,
+};
 pub use command::{Command, respond};
 pub use hsm::Hsm;
 pub use refusal::{Refusal, Result};
-pub use request::{KeyField, Ksn, LegacyOptions, PinDestination, Request};
+pub use request::{Attribute, AttributeGroup, ExcludedPins, KeyField, Ksn, LegacyOptions, PinDestination, Request};
 pub use response::Response;
 
 /// What a command file imports.
 pub mod prelude {
     pub use crate::{
-        AccountField, AccountForm, ErrorCode, FieldKind, Hsm, KeyField, KeyHandle, KeyPurpose, Ksn, LegacyOptions,
-        PinDestination, PinHandle, Refusal, Request, Response, Result, command,
+        AccountField, AccountForm, AttributeGroup, ErrorCode, ExcludedPins, FieldKind, Hsm, KeyAttributes, KeyField,
+        KeyHandle, KeyPurpose, Ksn, LegacyOptions, NaturalPinHandle, PinDestination, PinHandle, Refusal, Request, Response,
+        Result, command,
     };
 }

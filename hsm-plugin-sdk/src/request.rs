@@ -1,6 +1,17 @@
 //! Reading a request field by field.
 
+mod attributes;
+mod dukpt;
+mod pins;
+mod print;
+mod storage;
+
+pub use attributes::{Attribute, AttributeGroup};
+pub use pins::ExcludedPins;
+
 use crate::{AccountField, AccountForm, Hsm, KeyPurpose, Refusal, Result, abi::ErrorCode, abi::FieldKind};
+
+mod asymmetric;
 
 /// The delimiter that starts a message trailer.
 const TRAILER: u8 = 0x19;
@@ -82,7 +93,7 @@ impl<'h> KeyField<'h> {
 pub struct Ksn<'h> {
     /// KSN descriptor: three hexadecimal digits.
     pub descriptor: [u8; 3],
-    /// The KSN's hexadecimal digits.
+    /// The KSN's hexadecimal digits, or a reference into user storage (`K` and 3 digits), which the host follows.
     pub digits: &'h [u8],
 }
 
@@ -173,12 +184,16 @@ impl<'h> Request<'h> {
         self.hex_digits(name, 2 * len).map(unhex)
     }
 
-    /// Reads a PIN block under `key`, in hexadecimal digits: 16 bytes under an AES key, else 8 bytes.
+    /// Reads a PIN block under `key`, in hexadecimal digits: 16 bytes under an AES key, else 8 bytes. It may be a reference into user
+    /// storage (`K` + 3 digits).
     ///
     /// # Errors
-    /// 15 for a short field or another character.
+    /// 15 for a short field or another character; 12 or 21 for a reference.
     pub fn pin_block(&mut self, name: &'static str, key: &KeyField<'_>) -> Result<Vec<u8>> {
         let len = if key.is_aes() { 16 } else { 8 };
+        if self.peek() == Some(b'K') {
+            return self.stored_hex(name, len);
+        }
         self.checked(name, FieldKind::PinBlock, 2 * len, u8::is_ascii_hexdigit, "must be hexadecimal digits").map(unhex)
     }
 
@@ -310,7 +325,7 @@ impl<'h> Request<'h> {
     /// # Errors
     /// As [`Request::key`].
     pub fn zmk(&mut self, name: &'static str) -> Result<KeyField<'h>> {
-        let untagged = self.peek().is_some_and(|c| c.is_ascii_hexdigit());
+        let untagged = self.peek().is_some_and(|c| c.is_ascii_hexdigit() || c == b'K');
         let len = if untagged && self.hsm.double_length_zmk()? { 32 } else { 16 };
         self.key_field(name, KeyPurpose::ZMK, len)
     }
@@ -324,25 +339,14 @@ impl<'h> Request<'h> {
         self.key_field(name, KeyPurpose::KEY_BLOCK, untagged)
     }
 
-    /// Reads the destination of a PIN translation: an optional flag (`*` BDK-1, `~` BDK-2; a key block says it by its usage), the key,
-    /// and for a BDK the KSN descriptor and KSN (pins.md 2.8).
+    /// Reads the destination of a PIN translation: key as [`Request::pin_destination_key`], and for a BDK the KSN descriptor and KSN
+    /// (pins.md 2.8).
     ///
     /// # Errors
     /// As [`Request::key`]; 15 for the KSN part.
     pub fn pin_destination(&mut self) -> Result<PinDestination<'h>> {
-        let flag = if self.accept(b'*') {
-            Some(KeyPurpose::BDK_1)
-        } else if self.accept(b'~') {
-            Some(KeyPurpose::BDK_2)
-        } else {
-            None
-        };
-        let key = match flag {
-            Some(bdk) => self.double_key("Destination BDK", bdk)?,
-            None => self.key("Destination key", KeyPurpose::ZPK)?,
-        };
-        let key = if flag.is_none() && key.is_bdk() { key.with_purpose(KeyPurpose::BDK) } else { key };
-        let ksn = if flag.is_some() || key.is_bdk() { Some(self.ksn(&key)?) } else { None };
+        let (key, is_bdk) = self.pin_destination_key()?;
+        let ksn = if is_bdk { Some(self.ksn(&key)?) } else { None };
         Ok(PinDestination { key, ksn })
     }
 
@@ -361,6 +365,9 @@ impl<'h> Request<'h> {
             12..=20 => described,
             _ => return Err(self.refuse("KSN descriptor", at, "must describe 12 to 20 digits")),
         };
+        if self.peek() == Some(b'K') {
+            return Ok(Ksn { descriptor, digits: self.storage_reference("Key serial number")? });
+        }
         Ok(Ksn { descriptor, digits: self.hex_digits("Key serial number", len)? })
     }
 
@@ -519,6 +526,8 @@ impl<'h> Request<'h> {
         let rest = self.rest();
         let (len, hex_from) = match rest.first() {
             Some(c) if c.is_ascii_hexdigit() => (untagged, 0),
+            // Where slots are of single length, an untagged double-length key is two references.
+            Some(b'K') if untagged == 32 && rest.get(4) == Some(&b'K') && self.hsm.storage_slot()? == 8 => (8, usize::MAX),
             Some(b'K') => (4, 1),
             Some(b'U' | b'X' | b'T' | b'Y' | b'Z') if rest.get(1) == Some(&b'K') => (5, 2),
             Some(b'Z') => (17, 1),

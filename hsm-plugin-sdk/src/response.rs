@@ -75,6 +75,11 @@ impl<'h> Response<'h> {
         self.put_hex(name, FieldKind::PinBlock, value.as_ref());
     }
 
+    /// Writes a PIN under the LMK as it stands.
+    pub fn lmk_pin(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        self.put(name, FieldKind::PinBlock, value.as_ref());
+    }
+
     /// Writes something that no trace may show, such as a CVV or a PIN.
     pub fn secret(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.put(name, FieldKind::Secret, value.as_ref());

@@ -3,7 +3,11 @@
 
 extern crate self as hsm_plugins;
 
-use hsm_plugin_sdk::prelude::*;
+pub mod asymmetric;
+pub mod dukpt;
+pub mod legacy;
+pub mod pins;
+pub mod printing;
 
 #[cfg(not(target_family = "wasm"))]
 mod native {
@@ -12,27 +16,3 @@ mod native {
 
 #[cfg(not(target_family = "wasm"))]
 pub use native::*;
-
-/// DC and EC: verify a PIN with the Visa PVV method (pins.md 2.19).
-///
-/// # Errors
-/// The codes of the command's page.
-pub fn verify_pvv<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurpose) -> Result<Response<'h>> {
-    let key = req.key("PIN key", pin_key)?;
-    let pvk = req.double_key("PVK pair", KeyPurpose::PVK)?;
-    let block = req.pin_block("PIN block", &key)?;
-    let format = req.digit_array("PIN block format")?;
-    let account = req.account("Account number", &[format])?;
-    let pvki = req.digits("PVKI", 1)?[0];
-    let pvv = req.secret_digit_array("PVV")?;
-    req.end()?;
-
-    let key = hsm.open_source(&key)?;
-    let pvk = hsm.open_destination(&pvk)?;
-    hsm.pin_format(format)?;
-    let pin = hsm.pin_decode(key, format, &block, account)?;
-    if !hsm.pvv_verify(pin, pvk, account, pvki, pvv)? {
-        return Err(ErrorCode::VERIFICATION_FAILED.into());
-    }
-    Ok(hsm.response())
-}

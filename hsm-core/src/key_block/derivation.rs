@@ -52,7 +52,8 @@ pub fn cmac_method(protection: &ClearKey, encryption: EncryptionUse) -> Result<D
     Ok(DerivedKeys { encryption: derive(protection, usage)?, authentication: derive(protection, 0x0001)? })
 }
 
-fn derive(protection: &ClearKey, usage: u16) -> Result<ClearKey, CipherError> {
+/// The key for one usage (a 16-bit number), as long as the protection key.
+pub(crate) fn derive(protection: &ClearKey, usage: u16) -> Result<ClearKey, CipherError> {
     let (algorithm, len) = (protection.algorithm(), protection.len());
     let indicator: u16 = match (algorithm, len) {
         (Algorithm::Des, 16) => 0x0000,

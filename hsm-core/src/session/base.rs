@@ -112,6 +112,22 @@ impl BaseOps for Session {
         Ok(self.state.settings.firmware)
     }
 
+    fn pci_hsm_state(&mut self) -> Result<u8, ErrorCode> {
+        let settings = &self.state.settings;
+        let all = settings.separate_002
+            && settings.restrict_pin_blocks
+            && settings.restrict_kcv
+            && settings.refuse_single_posing
+            && !settings.single_des;
+        Ok(if all { 1 } else { 2 * u8::from(settings.separate_002) })
+    }
+
+    fn random(&mut self, len: u16) -> Result<Vec<u8>, ErrorCode> {
+        let mut bytes = vec![0; usize::from(len.min(256))];
+        self.random.fill_bytes(&mut bytes);
+        Ok(bytes)
+    }
+
     fn also_respond(&mut self, code: [u8; 2], body: &[u8]) -> Result<(), ErrorCode> {
         if self.transcript.later.len() < 4 {
             self.transcript.later.push((code, body.to_vec()));

@@ -1,6 +1,7 @@
 //! Operations on card verification values.
 
 use super::Session;
+use super::keys::KeyUse;
 use crate::card::{CardError, Cvk};
 use hsm_plugin_sdk::abi::{CardOps, ErrorCode, KeyHandle, KeyPurpose};
 
@@ -12,7 +13,7 @@ impl CardOps for Session {
         expiry: [u8; 4],
         service_code: [u8; 3],
     ) -> Result<[u8; 3], ErrorCode> {
-        let cvk = self.cvk(cvk)?;
+        let cvk = self.cvk(cvk, KeyUse::Generate)?;
         cvk.cvv(pan, &expiry, &service_code).or_else(|error| self.refuse(code(&error), error.to_string()))
     }
 
@@ -24,15 +25,15 @@ impl CardOps for Session {
         service_code: [u8; 3],
         cvv: [u8; 3],
     ) -> Result<bool, ErrorCode> {
-        let cvk = self.cvk(cvk)?;
+        let cvk = self.cvk(cvk, KeyUse::Verify)?;
         let verified = cvk.verify_cvv(pan, &expiry, &service_code, &cvv);
         verified.or_else(|error| self.refuse(code(&error), error.to_string()))
     }
 }
 
 impl Session {
-    fn cvk(&mut self, handle: KeyHandle) -> Result<Cvk, ErrorCode> {
-        let key = self.key_for(handle, &[KeyPurpose::CVK])?;
+    fn cvk(&mut self, handle: KeyHandle, usage: KeyUse) -> Result<Cvk, ErrorCode> {
+        let key = self.des_key_for_use(handle, &[KeyPurpose::CVK], usage)?;
         Cvk::new(key.key()).or_else(|error| self.refuse(ErrorCode::KEY_LENGTH, format!("the CVK: {error}")))
     }
 }

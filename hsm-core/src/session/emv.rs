@@ -1,6 +1,7 @@
 //! Operations on EMV cryptograms, EMV 3.1.1 (card-emv-mac.md 2, KQ).
 
 use super::Session;
+use super::keys::KeyUse;
 use crate::ClearKey;
 use crate::emv::{self, CardKeyOption, EmvError, PanPsn};
 use crate::mac::Padding;
@@ -100,7 +101,7 @@ impl Session {
         purposes: &[KeyPurpose],
         pan_psn: [u8; 8],
     ) -> Result<ClearKey, ErrorCode> {
-        let master = self.key_for(master, purposes)?;
+        let master = self.des_key_for_use(master, purposes, KeyUse::Derive)?;
         let card = PanPsn::from_packed(&pan_psn);
         emv::card_key(master.cipher()?, CardKeyOption::A, &card)
             .or_else(|error| self.refuse(ErrorCode::KEY_LENGTH, format!("the master key: {error}")))

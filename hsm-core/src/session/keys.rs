@@ -1,33 +1,55 @@
 //! Operations on keys: opening, generating, wrapping, importing and exporting them.
 
+mod attributes;
+mod component;
+mod derive;
+mod modify;
+mod transport;
+mod usage;
+
+pub(super) use usage::KeyUse;
+
 use super::Session;
 use crate::cipher::BlockCipher;
 use crate::clear_key::{Algorithm, ClearKey};
-
-use crate::key_block::header::{Attributes, Scope};
-use crate::key_block::thales;
+use crate::key_block::header::{Attributes, BlockAlgorithm, Scope};
+use crate::key_block::optional::OptionalBlocks;
+use crate::key_block::{OpenedBlock, rules, thales};
 use crate::lmk::{Lmk, LmkId, LmkScheme};
+use crate::mac::HashAlgorithm;
 use crate::purpose;
 use crate::scheme::{KeyField, KeyScheme, Untagged};
 use crate::variant::{self, AtallaVariant, LmkUse};
 use crate::{hex, kcv};
-use hsm_plugin_sdk::abi::{ErrorCode, KeyHandle, KeyOps, KeyPurpose};
+use hsm_plugin_sdk::abi::{ErrorCode, KeyAttributes, KeyHandle, KeyOps, KeyPurpose};
 use std::collections::HashMap;
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// An opened key, ready for use.
 pub(super) struct OpenKey {
     key: ClearKey,
     cipher: Option<BlockCipher>,
-    purpose: KeyPurpose,
+    pub(super) purpose: KeyPurpose,
     /// What the header of the key block says that the key came from.
-    attributes: Option<Attributes>,
+    pub(super) attributes: Option<Attributes>,
+    /// The optional blocks of that key block.
+    optional: OptionalBlocks,
+    /// Whether it is a component, of no use but to form a key.
+    component: bool,
 }
 
 impl OpenKey {
     pub(super) fn new(key: ClearKey, purpose: KeyPurpose, attributes: Option<Attributes>) -> Self {
-        Self { cipher: key.cipher().ok(), key, purpose, attributes }
+        let optional = OptionalBlocks::NONE;
+        Self { cipher: key.cipher().ok(), key, purpose, attributes, optional, component: false }
+    }
+
+    fn with_optional(self, optional: OptionalBlocks) -> Self {
+        Self { optional, ..self }
+    }
+
+    fn into_component(self) -> Self {
+        Self { component: true, ..self }
     }
 
     pub(super) fn key(&self) -> &ClearKey {
@@ -38,12 +60,32 @@ impl OpenKey {
         self.key.algorithm()
     }
 
+    /// What the key block says of the key; `None` for a key that was no key block.
+    pub(super) fn attributes(&self) -> Option<&Attributes> {
+        self.attributes.as_ref()
+    }
+
     pub(super) fn cipher(&self) -> Result<&BlockCipher, ErrorCode> {
         self.cipher.as_ref().ok_or(ErrorCode::ALGORITHM)
     }
 
+    /// The hash function that the usage of an HMAC key says.
+    fn hash(&self) -> Option<HashAlgorithm> {
+        match &self.attributes?.usage.id() {
+            b"61" => Some(HashAlgorithm::Sha1),
+            b"62" => Some(HashAlgorithm::Sha224),
+            b"63" => Some(HashAlgorithm::Sha256),
+            b"64" => Some(HashAlgorithm::Sha384),
+            b"65" => Some(HashAlgorithm::Sha512),
+            _ => None,
+        }
+    }
+
     /// Whether the key may be used as a key of `purpose`: it was opened for it, or its key block says that it is one.
     fn serves(&self, purpose: KeyPurpose) -> bool {
+        if self.component {
+            return false;
+        }
         let usage = self.attributes.as_ref().map(|attributes| attributes.usage.id());
         let usage = usage.as_ref().and_then(|usage| core::str::from_utf8(usage).ok());
         self.purpose == purpose
@@ -91,11 +133,12 @@ impl KeyCache {
     }
 }
 
-/// What may wrap and unwrap keys for transport.
-const WRAPPING_KEYS: &[KeyPurpose] = &[KeyPurpose::ZMK, KeyPurpose::TMK, KeyPurpose::TERMINAL];
-
 impl KeyOps for Session {
     fn key_open(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<KeyHandle, ErrorCode> {
+        if let Some(stored) = self.stored_field(field)? {
+            // Not the reference is remembered but what it stands for: user storage changes.
+            return self.key_open(purpose, &stored);
+        }
         if let Some(key) = self.cache.get(self.lmk_id, purpose, field) {
             return self.hold_key(key);
         }
@@ -104,46 +147,123 @@ impl KeyOps for Session {
         self.hold_key(key)
     }
 
-    fn key_may_generate(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
+    fn key_type_fits(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
         self.rule(purpose)?;
+        let key_block = self.lmk()?.scheme() == LmkScheme::KeyBlock;
+        if key_block != (purpose == KeyPurpose::KEY_BLOCK) {
+            return self
+                .refuse(ErrorCode::KEY_TYPE, "key type FFF goes with key-block LMKs, the others with variant LMKs");
+        }
+        Ok(())
+    }
+
+    fn key_may_generate(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
+        self.known_rule(purpose)?;
         self.require("generate", purpose)
     }
 
     fn key_may_import(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        self.rule(purpose)?;
-        self.require("import", purpose)
+        self.may_import(purpose)
     }
 
     fn key_may_export(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        if !self.rule(purpose)?.exportable() {
-            return self.refuse(ErrorCode::KEY_FUNCTION, format!("keys of type {purpose:?} may not be exported"));
+        self.may_export_type(purpose)
+    }
+
+    fn key_may_show_check_value(&mut self, key: KeyHandle) -> Result<(), ErrorCode> {
+        let key = self.key(key)?.clone();
+        match key.attributes {
+            Some(attributes) => self.require_activity("generate", &attributes.usage.to_string()),
+            None => self.require("generate", key.purpose),
         }
-        self.require("export", purpose)
     }
 
     fn key_generate(&mut self, purpose: KeyPurpose, scheme: u8) -> Result<KeyHandle, ErrorCode> {
         self.key_may_generate(purpose)?;
-        let len = self.scheme(purpose, scheme)?.key_len().ok_or(ErrorCode::KEY_SCHEME)?;
+        let in_block = self.lmk()?.scheme() == LmkScheme::KeyBlock && matches!(scheme, b'S' | b'0');
+        let len = if in_block { 16 } else { self.scheme(purpose, scheme)?.key_len().ok_or(ErrorCode::KEY_SCHEME)? };
         self.allow_length(len)?;
-        let key = loop {
-            let mut bytes = Zeroizing::new([0u8; 24]);
-            self.random.fill_bytes(&mut bytes[..len]);
-            let key = ClearKey::des(&bytes[..len]).map_err(|_| ErrorCode::INTERNAL)?.with_odd_parity();
-            // Equal parts would make a double- or triple-length key a shorter one.
-            let parts: Vec<&[u8]> = key.bytes().chunks(8).collect();
-            if parts.windows(2).all(|pair| pair[0] != pair[1]) {
-                break key;
-            }
-        };
+        let key = self.random_key(Algorithm::Des, len)?;
+        let lmk = self.lmk()?.clone();
+        self.allow_strength(&lmk, &key)?;
         self.hold_key(Arc::new(OpenKey::new(key, purpose, None)))
+    }
+
+    fn key_generate_block(&mut self, given: KeyAttributes<'_>) -> Result<KeyHandle, ErrorCode> {
+        self.key_block_lmk_only()?;
+        let (block_algorithm, len) = self.algorithm_field(given.algorithm)?;
+        let attributes = self.given_attributes(&given, block_algorithm)?;
+        let optional = self.given_optional(&given)?;
+        self.require_activity("generate", &attributes.usage.to_string())?;
+        self.allow_length(len)?;
+        let algorithm = if block_algorithm == BlockAlgorithm::Aes { Algorithm::Aes } else { Algorithm::Des };
+        let key = self.random_key(algorithm, len)?;
+        let lmk = self.lmk()?.clone();
+        self.allow_strength(&lmk, &key)?;
+        self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::KEY_BLOCK, Some(attributes)).with_optional(optional)))
+    }
+
+    fn key_dukpt_initial(
+        &mut self,
+        bdk: KeyHandle,
+        ksn: &[u8],
+        attributes: Option<KeyAttributes<'_>>,
+    ) -> Result<KeyHandle, ErrorCode> {
+        self.dukpt_initial(bdk, ksn, attributes.as_ref())
+    }
+
+    fn key_dukpt_update(&mut self, bdk: KeyHandle, initial_key_id: &[u8]) -> Result<KeyHandle, ErrorCode> {
+        self.dukpt_update(bdk, initial_key_id)
+    }
+
+    fn key_zka_session(
+        &mut self,
+        master: KeyHandle,
+        purpose: KeyPurpose,
+        random: Option<[u8; 16]>,
+        attributes: Option<KeyAttributes<'_>>,
+    ) -> Result<(KeyHandle, [u8; 16]), ErrorCode> {
+        self.zka_session(master, purpose, random, attributes.as_ref())
+    }
+
+    fn key_component_open(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<KeyHandle, ErrorCode> {
+        self.open_component(purpose, field)
+    }
+
+    fn key_form(
+        &mut self,
+        purpose: KeyPurpose,
+        components: Vec<KeyHandle>,
+        attributes: Option<KeyAttributes<'_>>,
+    ) -> Result<KeyHandle, ErrorCode> {
+        self.form(purpose, &components, attributes.as_ref())
+    }
+
+    fn key_describe(&mut self, key: KeyHandle, attributes: KeyAttributes<'_>) -> Result<KeyHandle, ErrorCode> {
+        let key = self.key(key)?.clone();
+        let described = self.describe(&key, &attributes)?;
+        self.hold_key(described)
     }
 
     fn key_wrap(&mut self, key: KeyHandle, scheme: u8) -> Result<Vec<u8>, ErrorCode> {
         let key = self.key(key)?.clone();
+        if key.component {
+            return self.refuse(ErrorCode::KEY_FUNCTION, "a component is not a key");
+        }
+        let lmk = self.lmk()?.clone();
+        self.allow_strength(&lmk, key.key())?;
+        if lmk.scheme() == LmkScheme::KeyBlock {
+            return self.wrap_in_block(&lmk, &key, scheme);
+        }
+        if key.attributes.is_some() {
+            return self
+                .refuse(ErrorCode::LMK_SCHEMES, "a key from a key block goes under a variant LMK by import only");
+        }
         let scheme = self.fitting_scheme(&key, scheme)?;
         let rule = self.rule(key.purpose)?;
-        let key_type = rule.key_type.ok_or(ErrorCode::KEY_TYPE)?;
-        let lmk = self.lmk()?.clone();
+        let Some(key_type) = rule.key_type else {
+            return self.refuse(ErrorCode::KEY_TYPE, "a variant LMK needs a key type");
+        };
         match variant::encrypt_under_lmk(&lmk, LmkUse::from(key_type), scheme, key.key()) {
             Ok(cryptogram) => Ok(scheme.write(&cryptogram).into_bytes()),
             Err(error) => self.refuse(ErrorCode::new(error.code()), error.to_string()),
@@ -157,18 +277,19 @@ impl KeyOps for Session {
         scheme: u8,
         atalla: u8,
     ) -> Result<Vec<u8>, ErrorCode> {
-        let wrapping_key = self.key_for(wrapping_key, WRAPPING_KEYS)?;
-        let key = self.key(key)?.clone();
-        self.key_may_export(key.purpose)?;
-        let scheme = self.fitting_scheme(&key, scheme)?;
-        if !self.state.settings.x917_export && !matches!(scheme, KeyScheme::U | KeyScheme::T) {
-            return self.refuse(ErrorCode::KEY_SCHEME, "export in X9.17 schemes is disabled");
-        }
-        let atalla = self.atalla(atalla)?;
-        match variant::encrypt_under_zmk(wrapping_key.key(), atalla, scheme, key.key()) {
-            Ok(cryptogram) => Ok(scheme.write(&cryptogram).into_bytes()),
-            Err(error) => self.refuse(ErrorCode::new(error.code()), error.to_string()),
-        }
+        self.export(key, wrapping_key, scheme, atalla, &KeyAttributes::default(), None)
+    }
+
+    fn key_export_block(
+        &mut self,
+        key: KeyHandle,
+        wrapping_key: KeyHandle,
+        scheme: u8,
+        atalla: u8,
+        attributes: KeyAttributes<'_>,
+        version: Option<u8>,
+    ) -> Result<Vec<u8>, ErrorCode> {
+        self.export(key, wrapping_key, scheme, atalla, &attributes, version)
     }
 
     fn key_import(
@@ -178,32 +299,63 @@ impl KeyOps for Session {
         field: &[u8],
         atalla: u8,
     ) -> Result<(KeyHandle, bool), ErrorCode> {
-        self.key_may_import(purpose)?;
-        let wrapping_key = self.key_for(wrapping_key, WRAPPING_KEYS)?;
-        let (scheme, cryptogram) = self.cryptogram_field(field)?;
-        if !self.state.settings.x917_import && !matches!(scheme, KeyScheme::U | KeyScheme::T) {
-            return self.refuse(ErrorCode::KEY_SCHEME, "import in X9.17 schemes is disabled");
-        }
-        self.allow_length(cryptogram.len())?;
-        let atalla = self.atalla(atalla)?;
-        let decrypted = match variant::decrypt_under_zmk(wrapping_key.key(), atalla, scheme, &cryptogram) {
-            Ok(decrypted) => decrypted,
-            Err(error) => return self.refuse(ErrorCode::new(error.code()), error.to_string()),
+        self.import(purpose, wrapping_key, field, atalla, None)
+    }
+
+    fn key_import_block(
+        &mut self,
+        purpose: KeyPurpose,
+        wrapping_key: KeyHandle,
+        field: &[u8],
+        atalla: u8,
+        attributes: Option<KeyAttributes<'_>>,
+    ) -> Result<(KeyHandle, bool), ErrorCode> {
+        self.import(purpose, wrapping_key, field, atalla, attributes.as_ref())
+    }
+
+    fn key_translate_scheme(
+        &mut self,
+        purpose: KeyPurpose,
+        field: &[u8],
+        scheme: u8,
+        attributes: Option<KeyAttributes<'_>>,
+    ) -> Result<Vec<u8>, ErrorCode> {
+        self.require_activity("command", "b0")?;
+        let Some(given) = attributes else {
+            let (from, _) = self.cryptogram_field(field)?;
+            let to = self.scheme(purpose, scheme)?;
+            if !derive::may_translate(from, to, self.state.settings.scheme_downgrade) {
+                return self.refuse(ErrorCode::KEY_SCHEME, format!("a key may not go from scheme {from:?} to {to:?}"));
+            }
+            let key = self.key_open(purpose, field)?;
+            return self.key_wrap(key, scheme);
         };
-        if decrypted.key.bytes().iter().all(|b| b & 0xFE == 0) {
-            return self.refuse(ErrorCode::DESTINATION_KEY_PARITY, "the imported key is all zero");
-        }
-        let key = decrypted.key.with_odd_parity();
-        let handle = self.hold_key(Arc::new(OpenKey::new(key, purpose, None)))?;
-        Ok((handle, !decrypted.odd_parity))
+        let selected = std::mem::replace(&mut self.lmk_id, self.home_lmk);
+        let opened = match self.lmk().map(|lmk| lmk.scheme()) {
+            Ok(LmkScheme::Variant) => self.key_open(purpose, field),
+            Ok(LmkScheme::KeyBlock) => self.refuse(ErrorCode::LMK_SCHEMES, "the key must be under a variant LMK"),
+            Err(code) => Err(code),
+        };
+        self.lmk_id = selected;
+        self.key_block_lmk_only()?;
+        let described = self.key_describe(opened?, given)?;
+        self.key_wrap(described, scheme)
+    }
+
+    fn key_block_modify(&mut self, block: &[u8], field: u8, old: &[u8], new: &[u8]) -> Result<Vec<u8>, ErrorCode> {
+        self.modify_block(block, field, old, new)
     }
 
     fn key_check_value(&mut self, key: KeyHandle) -> Result<[u8; 8], ErrorCode> {
         let key = self.key(key)?;
+        let check = match (key.algorithm(), key.hash()) {
+            (Algorithm::Hmac, Some(hash)) => kcv::hmac_check_value(hash, key.key()),
+            _ => kcv::check_value(key.key()),
+        };
+        let check = check.map_err(|_| ErrorCode::ALGORITHM)?;
+        let long = key.algorithm() == Algorithm::Des && !self.state.settings.restrict_kcv;
         let mut value = [0u8; 8];
-        let check = kcv::check_value(key.key()).map_err(|_| ErrorCode::ALGORITHM)?;
-        let shown = if self.state.settings.restrict_kcv { 3 } else { 8 };
-        for (to, from) in value.iter_mut().zip(check).take(shown) {
+        for (to, from) in value.iter_mut().zip(check).take(if long { 8 } else { 3 }) {
             *to = from;
         }
         Ok(value)
@@ -215,33 +367,44 @@ impl KeyOps for Session {
 }
 
 impl Session {
-    /// A key that an operation may use as one of `purposes`.
-    pub(super) fn key_for(&mut self, handle: KeyHandle, purposes: &[KeyPurpose]) -> Result<Arc<OpenKey>, ErrorCode> {
-        let key = self.key(handle)?.clone();
-        if purposes.iter().any(|purpose| key.serves(*purpose)) {
-            return Ok(key);
-        }
-        let why = format!("a key opened as {:?} was used as {purposes:?}", key.purpose);
-        self.refuse(ErrorCode::KEY_FUNCTION, why)
-    }
-
     /// Whether an activity is authorised.
     pub(super) fn authorised(&self, activity: &str) -> bool {
         let state = &self.state;
         state.authorisation.check(self.lmk_id, activity, &state.settings, self.module.now())
     }
 
-    fn require(&mut self, category: &str, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        let activity = format!("{category}.{}.host", purpose.as_str().to_ascii_lowercase());
-        if self.authorised(&activity) {
+    pub(super) fn require(&mut self, category: &str, purpose: KeyPurpose) -> Result<(), ErrorCode> {
+        if let Some(permission) = self.page_permission() {
+            return permission;
+        }
+        self.require_activity(category, purpose.as_str())
+    }
+
+    /// Refuses with 17 unless an activity is authorised: `subject` is a key type, a key usage or a command.
+    fn require_activity(&mut self, category: &str, subject: &str) -> Result<(), ErrorCode> {
+        self.require_named(&format!("{category}.{}.host", subject.to_ascii_lowercase()))
+    }
+
+    /// Refuses with 17 unless the activity, `category.sub.interface`, is authorised.
+    pub(super) fn require_named(&mut self, activity: &str) -> Result<(), ErrorCode> {
+        if self.authorised(activity) {
             return Ok(());
         }
         self.refuse(ErrorCode::NOT_AUTHORISED, format!("the activity {activity} is not authorised"))
     }
 
-    fn rule(&mut self, purpose: KeyPurpose) -> Result<purpose::PurposeRule, ErrorCode> {
+    pub(super) fn rule(&mut self, purpose: KeyPurpose) -> Result<purpose::PurposeRule, ErrorCode> {
         purpose::rule(purpose, self.state.settings.separate_002)
             .or_else(|code| self.refuse(code, format!("key type {purpose:?} does not exist here")))
+    }
+
+    /// The rule of a purpose that keys may be made for: 29 for a key type that no key has.
+    fn known_rule(&mut self, purpose: KeyPurpose) -> Result<purpose::PurposeRule, ErrorCode> {
+        let rule = self.rule(purpose)?;
+        if rule.key_type.is_some_and(|key_type| key_type.info().is_none()) {
+            return self.refuse(ErrorCode::KEY_FUNCTION, format!("key type {purpose:?} is not in use"));
+        }
+        Ok(rule)
     }
 
     fn unwrap_under_lmk(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<OpenKey, ErrorCode> {
@@ -255,7 +418,10 @@ impl Session {
         };
         let (scheme, cryptogram) = self.cryptogram_field(field)?;
         match variant::decrypt_under_lmk(&lmk, LmkUse::from(key_type), scheme, &cryptogram) {
-            Ok(decrypted) if decrypted.odd_parity => Ok(OpenKey::new(decrypted.key, purpose, None)),
+            Ok(decrypted) if decrypted.odd_parity => {
+                self.allow_posing(&decrypted.key)?;
+                Ok(OpenKey::new(decrypted.key, purpose, None))
+            }
             Ok(_) => {
                 let why = format!(
                     "the key does not have odd parity under LMK {:02} as key type {key_type}: wrong key type, scheme or LMK?",
@@ -267,41 +433,50 @@ impl Session {
         }
     }
 
-    fn unwrap_key_block(
+    pub(super) fn unwrap_key_block(
         &mut self,
         purpose: KeyPurpose,
         rule: purpose::PurposeRule,
         lmk: &Lmk,
         field: &[u8],
     ) -> Result<OpenKey, ErrorCode> {
+        let opened = self.open_block(lmk, field)?;
+        let attributes = opened.header.attributes;
+        if !rule.allows(core::str::from_utf8(&attributes.usage.id()).unwrap_or_default()) {
+            let is_wrapping = matches!(purpose, KeyPurpose::ZMK | KeyPurpose::TMK | KeyPurpose::WRAPPING_KEY);
+            let code = if is_wrapping { ErrorCode::WRAPPING_KEY } else { ErrorCode::KEY_USAGE };
+            return self.refuse(code, format!("key usage {} is not for a key of type {purpose:?}", attributes.usage));
+        }
+        if let Err(error) = rules::check(&attributes) {
+            return self.refuse_block("the key block's header", error);
+        }
+        if attributes.key_version.component().is_some() {
+            return self.refuse(ErrorCode::KEY_VERSION, "the key block holds a component, not a key");
+        }
+        self.allow_posing(&opened.key)?;
+        Ok(OpenKey::new(opened.key, purpose, Some(attributes)).with_optional(opened.optional))
+    }
+
+    /// Opens a key block under an LMK, whatever is in it.
+    pub(super) fn open_block(&mut self, lmk: &Lmk, field: &[u8]) -> Result<OpenedBlock, ErrorCode> {
         let Some((b'S', block)) = field.split_first() else {
             return self.refuse(ErrorCode::LMK_SCHEMES, "under a key-block LMK, a key must be a Thales key block");
         };
-        let scope = LmkId::new(self.lmk_id).map(Scope::Lmk);
+        let own = LmkId::new(self.lmk_id).map(Scope::Lmk);
+        let scope = if self.state.settings.ignore_block_lmk_id { None } else { own };
         let opened = lmk.protection_keys().and_then(|keys| thales::unwrap(keys, scope, block));
-        let opened = match opened {
-            Ok(opened) => opened,
-            Err(error) => return self.refuse(ErrorCode::new(error.code()), format!("LMK {:02}: {error}", self.lmk_id)),
-        };
-        let attributes = opened.header.attributes;
-        if !rule.allows(core::str::from_utf8(&attributes.usage.id()).unwrap_or_default()) {
-            let why = format!("key usage {} is not for a key of type {purpose:?}", attributes.usage);
-            return self.refuse(ErrorCode::KEY_USAGE, why);
-        }
-        Ok(OpenKey::new(opened.key, purpose, Some(attributes)))
+        opened.or_else(|error| self.refuse(ErrorCode::new(error.code()), format!("LMK {:02}: {error}", self.lmk_id)))
     }
 
     /// Reads a key field that is a cryptogram; a reference into user storage is followed.
-    fn cryptogram_field(&mut self, field: &[u8]) -> Result<(KeyScheme, Vec<u8>), ErrorCode> {
+    pub(super) fn cryptogram_field(&mut self, field: &[u8]) -> Result<(KeyScheme, Vec<u8>), ErrorCode> {
         let untagged = if field.len() == 32 { Untagged::Double } else { Untagged::Single };
         match KeyField::parse(field, untagged) {
             Ok((KeyField::Cryptogram { scheme, digits }, len)) if len == field.len() => {
                 let cryptogram = hex::decode(digits).ok_or(ErrorCode::INPUT_DATA)?;
                 Ok((scheme, cryptogram.to_vec()))
             }
-            Ok((KeyField::Stored { .. }, _)) => {
-                self.refuse(ErrorCode::USER_STORAGE_EMPTY, "nothing has been loaded into user storage")
-            }
+            Ok((KeyField::Stored { scheme, index }, len)) if len == field.len() => self.stored_key(scheme, index),
             Ok((KeyField::ThalesBlock(_) | KeyField::Tr31Block(_), _)) => {
                 self.refuse(ErrorCode::LMK_SCHEMES, "a key block where the LMK or ZMK uses variants")
             }
@@ -327,7 +502,7 @@ impl Session {
     }
 
     /// The scheme of a letter for a key that exists: its length must fit. A single-length key is written without a tag.
-    fn fitting_scheme(&mut self, key: &OpenKey, letter: u8) -> Result<KeyScheme, ErrorCode> {
+    pub(super) fn fitting_scheme(&mut self, key: &OpenKey, letter: u8) -> Result<KeyScheme, ErrorCode> {
         let scheme = match (letter, key.key().len()) {
             (b'0' | b'Z', 8) => KeyScheme::Single,
             (b'0', 16) => KeyScheme::Double,

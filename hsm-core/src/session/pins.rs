@@ -1,32 +1,35 @@
 //! Operations on PINs.
 
 use super::Session;
-use super::keys::OpenKey;
+use super::keys::{KeyUse, OpenKey};
 use crate::cipher::BlockCipher;
-use crate::clear_key::{Algorithm, ClearKey};
-use crate::dukpt::{self, AesKeyType, AesKsn, AesUse, DukptError, Ksn, TdesBdk, TdesUse};
-use crate::pin_verify;
+use crate::clear_key::Algorithm;
 use hsm_pinblock::{
     Account, Account12, AccountUse, BlockCipher16, ClearBlock, Context, ErrorClass, Format, Pan, PlusField,
     Translation, decipher_iso4, decode, encipher_iso4, encode,
 };
-use hsm_plugin_sdk::abi::{AccountField, AccountForm, ErrorCode, KeyHandle, KeyPurpose, PinHandle, PinOps};
+use hsm_plugin_sdk::abi::{AccountField, AccountForm, ErrorCode, KeyHandle, KeyPurpose, PinHandle, PinOps, VerifyOps};
 use std::sync::Arc;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// What a PIN block may be under: a PIN key, or the PIN key that a BDK gave for a transaction.
 const PIN_KEYS: &[KeyPurpose] = &[KeyPurpose::TPK, KeyPurpose::ZPK, KeyPurpose::PIN_KEY];
-const BDKS: &[KeyPurpose] =
+pub(super) const BDKS: &[KeyPurpose] =
     &[KeyPurpose::BDK_1, KeyPurpose::BDK_2, KeyPurpose::BDK_3, KeyPurpose::BDK_4, KeyPurpose::BDK];
-const PVKS: &[KeyPurpose] = &[KeyPurpose::PVK];
+pub(super) const PVKS: &[KeyPurpose] = &[KeyPurpose::PVK];
 
 impl PinOps for Session {
     fn pin_format(&mut self, code: [u8; 2]) -> Result<(), ErrorCode> {
         self.format(code).map(|_| ())
     }
 
+    fn pin_output_format(&mut self, code: [u8; 2]) -> Result<(), ErrorCode> {
+        self.output_format(code).map(|_| ())
+    }
+
     fn pin_translation(&mut self, from: [u8; 2], to: [u8; 2]) -> Result<(), ErrorCode> {
-        let (from, to) = (self.format(from)?, self.format(to)?);
+        let (from, to) = (self.format(from)?, self.output_format(to)?);
         if self.state.settings.restrict_pin_blocks
             && matches!(from.pci_translation(to), Translation::Forbidden | Translation::ToCardOnly)
         {
@@ -44,7 +47,7 @@ impl PinOps for Session {
         account: AccountField<'_>,
     ) -> Result<PinHandle, ErrorCode> {
         let format = self.format(format)?;
-        let key = self.key_for(key, PIN_KEYS)?;
+        let key = self.key_for_use(key, PIN_KEYS, KeyUse::Decrypt)?;
         self.suits(&key, format)?;
         let decoded = if format == Format::Iso4 {
             let pan = self.pan(account)?;
@@ -69,8 +72,8 @@ impl PinOps for Session {
         format: [u8; 2],
         account: AccountField<'_>,
     ) -> Result<Vec<u8>, ErrorCode> {
-        let format = self.format(format)?;
-        let key = self.key_for(key, PIN_KEYS)?;
+        let format = self.output_format(format)?;
+        let key = self.key_for_use(key, PIN_KEYS, KeyUse::Encrypt)?;
         self.suits(&key, format)?;
         if format == Format::Iso4 {
             let pan = self.pan(account)?;
@@ -98,17 +101,9 @@ impl PinOps for Session {
         Ok(self.pin(pin)?.digits().len() as u8)
     }
 
-    fn pin_dukpt_key(&mut self, bdk: KeyHandle, _descriptor: [u8; 3], ksn: &[u8]) -> Result<KeyHandle, ErrorCode> {
-        let bdk = self.key_for(bdk, BDKS)?;
-        let key = match bdk.algorithm() {
-            Algorithm::Aes => aes_pin_key(&bdk, ksn),
-            _ => tdes_pin_key(&bdk, ksn),
-        };
-        match key {
-            Ok(key) => self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::PIN_KEY, None))),
-            Err(DukptError::Cipher(error)) => self.refuse(ErrorCode::KEY_LENGTH, format!("the BDK: {error}")),
-            Err(error) => self.refuse(ErrorCode::INPUT_DATA, format!("key serial number: {error}")),
-        }
+    fn pin_dukpt_key(&mut self, bdk: KeyHandle, descriptor: [u8; 3], ksn: &[u8]) -> Result<KeyHandle, ErrorCode> {
+        let key = self.dukpt_pin_key(bdk, descriptor, ksn)?;
+        self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::PIN_KEY, None)))
     }
 
     fn pvv_verify(
@@ -119,49 +114,40 @@ impl PinOps for Session {
         pvki: u8,
         pvv: [u8; 4],
     ) -> Result<bool, ErrorCode> {
-        let pvk = self.key_for(pvk, PVKS)?;
-        if pvk.algorithm() != Algorithm::Des || pvk.key().len() != 16 {
-            return self.refuse(ErrorCode::KEY_LENGTH, "the PVK pair must be of double length");
-        }
-        let account = self.account_12(account)?;
-        let pin = self.pins.get(pin.index() as usize).ok_or(ErrorCode::INTERNAL)?;
-        let verified = pin_verify::verify_pvv(
-            pvk.cipher()?,
-            &account,
-            pvki.wrapping_sub(b'0'),
-            pin.digits(),
-            &pvv.map(|c| c.wrapping_sub(b'0')),
-        );
-        verified.or_else(|error| self.refuse(ErrorCode::INPUT_DATA, error.to_string()))
+        self.pin_verification_allowed()?;
+        let pvk = self.pvk_for_use(pvk, KeyUse::Verify)?;
+        let expected = self.compute_pvv(pin, &pvk, account, pvki)?;
+        Ok(self.verdict(expected.ct_eq(&pvv).into()))
     }
-}
-
-fn aes_pin_key(bdk: &OpenKey, ksn: &[u8]) -> Result<ClearKey, DukptError> {
-    let ksn = AesKsn::parse(ksn)?;
-    let initial = dukpt::aes_initial_key(bdk.key(), ksn.initial_key_id())?;
-    let transaction = dukpt::aes_transaction_key(&initial, &ksn)?;
-    dukpt::aes_working_key(&transaction, AesUse::Pin, AesKeyType::aes(bdk.key().len()), &ksn)
-}
-
-fn tdes_pin_key(bdk: &OpenKey, ksn: &[u8]) -> Result<ClearKey, DukptError> {
-    let transaction = TdesBdk::new(bdk.key())?.transaction_key(&Ksn::parse(ksn)?)?;
-    dukpt::tdes_working_key(&transaction, TdesUse::Pin)
 }
 
 impl Session {
     /// The format of a code, if it exists, is enabled and may be used outside script commands.
     fn format(&mut self, code: [u8; 2]) -> Result<Format, ErrorCode> {
-        let Some(format) = Format::from_thales_code(&code) else {
-            return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, "no PIN block format has this code");
-        };
-        if self.state.settings.disabled_formats.contains(&code) || !format.is_supported() {
-            return self.refuse(ErrorCode::FORMAT_DISABLED, format!("PIN block format {} is disabled", format.name()));
-        }
+        let format = self.enabled_format(code)?;
         if format.is_script_only() {
             return self.refuse(
                 ErrorCode::PIN_BLOCK_FORMAT,
                 format!("PIN block format {} is for script commands (KU, KY) only", format.name()),
             );
+        }
+        Ok(format)
+    }
+
+    /// As [`Session::format`], for a block that is made: a setting adds format 34.
+    fn output_format(&mut self, code: [u8; 2]) -> Result<Format, ErrorCode> {
+        if code == *b"34" && self.state.settings.format_34_output {
+            return self.enabled_format(code);
+        }
+        self.format(code)
+    }
+
+    fn enabled_format(&mut self, code: [u8; 2]) -> Result<Format, ErrorCode> {
+        let Some(format) = Format::from_thales_code(&code) else {
+            return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, "no PIN block format has this code");
+        };
+        if self.state.settings.disabled_formats.contains(&code) || !format.is_supported() {
+            return self.refuse(ErrorCode::FORMAT_DISABLED, format!("PIN block format {} is disabled", format.name()));
         }
         Ok(format)
     }
@@ -181,7 +167,7 @@ impl Session {
         self.account(field).map(Context::account)
     }
 
-    fn account(&mut self, field: AccountField<'_>) -> Result<Account, ErrorCode> {
+    pub(super) fn account(&mut self, field: AccountField<'_>) -> Result<Account, ErrorCode> {
         let account = match field.form {
             AccountForm::Twelve => Account12::from_digits(field.digits).map(Account::from),
             AccountForm::Plus => PlusField::from_field(field.digits).map(Account::from),
@@ -191,7 +177,7 @@ impl Session {
     }
 
     /// The 12 digits that verification algorithms take of any form of account field.
-    fn account_12(&mut self, field: AccountField<'_>) -> Result<[u8; 12], ErrorCode> {
+    pub(super) fn account_12(&mut self, field: AccountField<'_>) -> Result<[u8; 12], ErrorCode> {
         self.account(field)?;
         let digits = match field.form {
             AccountForm::Twelve | AccountForm::Plus => field.digits,

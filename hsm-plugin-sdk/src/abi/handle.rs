@@ -42,6 +42,22 @@ handle! {
     PinHandle
 }
 
+handle! {
+    /// A natural PIN of the IBM method that the host holds for this request. It is void when the request ends.
+    NaturalPinHandle
+}
+
+impl Wire<'_> for Vec<KeyHandle> {
+    fn put(&self, out: &mut Vec<u8>) {
+        // A session holds far fewer handles than 32 bits can count.
+        (self.len() as u32).put(out);
+        self.iter().for_each(|handle| handle.put(out));
+    }
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
+        (0..u32::get(from)?).map(|_| KeyHandle::get(from)).collect()
+    }
+}
+
 /// What a key is opened, generated or imported for: a key type code of the variant LMK, or a role that a security setting or
 /// a key block decides.
 ///
@@ -92,7 +108,12 @@ purposes! {
     MK_CVC3 = "709", "issuer master key for CVC3";
     HMAC = "10C", "HMAC key";
     RSA_PRIVATE = "00C", "RSA private key";
+    MK_ZKA = "607", "ZKA master key";
+    WRAPPING_KEY = "WRP", "ZMK or TMK that a key is exported under";
+    RSA_PUBLIC = "00D", "RSA public key, which a MAC protects";
+    NEW_KEY = "NEW", "a key made or imported in this request, not yet in a key block";
     KEY_BLOCK = "FFF", "whatever the key block says";
+    COMPONENT = "CMP", "a component of a key: of no use but to form the key";
 }
 
 impl KeyPurpose {

@@ -13,7 +13,9 @@ mod print;
 mod storage;
 mod verify;
 
-pub use asymmetric::AsymmetricOps;
+pub use asymmetric::{
+    AsymmetricOps, BlockHeader, CertificateParts, ImportedKey, RsaPadding, SignatureAlgorithm, SignatureMethod,
+};
 pub use authorisation::AuthorisationOps;
 pub use base::{BaseOps, FieldKind};
 pub use card::CardOps;

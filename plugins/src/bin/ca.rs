@@ -10,6 +10,7 @@
 //! | Source PIN block | 16H | 32H under an AES key |
 //! | Source and destination PIN block format | 2N, 2N | |
 //! | Account number | 12N | 18 characters with format 04; PAN and `;` with format 48 |
+//! | `;` destination account number | 12N | optional, a setting |
 //!
 //! Response: PIN length 2N, destination PIN block, destination format 2N. Errors: 10 TPK parity, 11 destination key parity,
 //! 20, 22, 23, 24, 27 BDK, 69. Source: pins.md 2.8.
@@ -24,23 +25,7 @@ command! {
 }
 
 fn translate_pin<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
-    let tpk = req.key("Source TPK", KeyPurpose::TPK)?;
+    let source = req.key("Source TPK", KeyPurpose::TPK)?;
     let destination = req.pin_destination()?;
-    req.maximum_pin_length()?;
-    let block = req.pin_block("Source PIN block", &tpk)?;
-    let from = req.digit_array("Source PIN block format")?;
-    let to = req.digit_array("Destination PIN block format")?;
-    let account = req.account("Account number", &[from, to])?;
-    req.end()?;
-
-    let tpk = hsm.open_source(&tpk)?;
-    let destination = hsm.open_pin_destination(&destination)?;
-    hsm.pin_translation(from, to)?;
-    let pin = hsm.pin_decode(tpk, from, &block, account)?;
-
-    let mut resp = hsm.response();
-    resp.number("PIN length", hsm.pin_length(pin)?.into(), 2);
-    resp.pin_block("Destination PIN block", hsm.pin_encode(pin, destination, to, account)?);
-    resp.digits("Destination PIN block format", to);
-    Ok(resp)
+    hsm_plugins::pins::translate_block(req, hsm, &source, &destination)
 }

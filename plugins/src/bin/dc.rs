@@ -1,4 +1,4 @@
-//! DC: verify a terminal PIN using the Visa PVV method.
+//! DC: verify a terminal PIN using the Visa method.
 //!
 //! | Field | Length | Notes |
 //! |---|---|---|
@@ -7,11 +7,12 @@
 //! | PIN block | 16H | 32H under an AES key |
 //! | PIN block format | 2N | |
 //! | Account number | 12N | 18 characters with format 04; PAN and `;` with format 48 |
+//! | `;` verification account number | 12N | optional, a setting: the PVV is that of this account |
 //! | PVKI | 1N | |
 //! | PVV | 4N | |
 //!
-//! Errors: 01 the PVV is wrong, 10 TPK parity, 11 PVK parity, 20, 22, 23, 24, 27 PVK not of double length, 69.
-//! Source: pins.md 2.19.
+//! Errors: 01 the PVV is wrong, 10 TPK parity, 11 PVK parity, 20, 22, 23, 24, 27 PVK not of double length, 39, 69. Source: pins.md
+//! 2.19.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
@@ -23,5 +24,5 @@ command! {
 }
 
 fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
-    hsm_plugins::verify_pvv(req, hsm, KeyPurpose::TPK)
+    hsm_plugins::pins::verify_pvv(req, hsm, KeyPurpose::TPK)
 }

@@ -70,6 +70,13 @@ host_operations! {
         /// The firmware number: 9 characters `xxxx-xxxx` (NC, NO).
         fn firmware() -> [u8; 9];
 
+        /// Whether the settings are those of PCI HSM: 1 all of them; 0 not all, key type 002 separation among those that are not; 2 not all,
+        /// but that one is (NO).
+        fn pci_hsm_state() -> u8;
+
+        /// Random bytes, 256 at most (N0).
+        fn random(len: u16) -> Vec<u8>;
+
         /// Sends a second message after the response, as the print commands do: response code and everything after it.
         fn also_respond(code: [u8; 2], body: &[u8]) -> ();
     }

@@ -9,6 +9,9 @@ host_operations! {
         /// Checks a PIN block format code (2 digits): 23 if unknown or not allowed here, 69 if disabled.
         fn pin_format(code: [u8; 2]) -> ();
 
+        /// Checks a format code for a PIN block that is made: as [`pin_format`](PinOps::pin_format), and 34 where a setting allows it.
+        fn pin_output_format(code: [u8; 2]) -> ();
+
         /// Checks that a PIN block may go from one format to another: 23 if unknown or forbidden, 69 if disabled.
         fn pin_translation(from: [u8; 2], to: [u8; 2]) -> ();
 

@@ -1,0 +1,27 @@
+//! References into user storage.
+
+use super::{Request, nibble};
+use crate::{Result, abi::FieldKind};
+
+impl<'h> Request<'h> {
+    /// Reads `K` and an index of user storage as the reference it is: four characters.
+    ///
+    /// # Errors
+    /// 15 if it is not `K` and three hexadecimal digits.
+    pub fn storage_reference(&mut self, name: &'static str) -> Result<&'h [u8]> {
+        let at = self.pos;
+        match self.take(name, FieldKind::Text, 4)? {
+            reference @ [b'K', digits @ ..] if digits.iter().all(u8::is_ascii_hexdigit) => Ok(reference),
+            _ => Err(self.refuse(name, at, "must be K and three hexadecimal digits")),
+        }
+    }
+
+    /// Reads `K` and an index of user storage.
+    ///
+    /// # Errors
+    /// 15 if it is not `K` and three hexadecimal digits.
+    pub fn storage_index(&mut self, name: &'static str) -> Result<u16> {
+        let digits = self.table_pointer(name)?;
+        Ok(digits.iter().fold(0, |index, digit| index << 4 | u16::from(nibble(*digit))))
+    }
+}

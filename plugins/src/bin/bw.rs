@@ -1,0 +1,94 @@
+//! BW: translate a key from the old LMK to the new one, and migrate its key type.
+//!
+//! | Field | Length | Notes |
+//! |---|---|---|
+//! | Key type code | 2A | variant and pair code; `FF`: the type follows; `F2`: a 002 key becomes one of the type that follows |
+//! | Key length flag | 1A | 0 single, 1 double, 2 or 3 triple, `F` key block |
+//! | Key under the old LMK | key | |
+//! | `;` key type | 3H | with codes `FF` and `F2`; else ignored, and only if a second group follows |
+//! | `;` reserved, key scheme (LMK), reserved | 1A, 1A, 1A | optional group |
+//! | `%` LMK identifier | 2N | optional |
+//! | `#` attributes | 8A, nA | from variant to key-block LMK: usage, mode, version, exportability, optional blocks |
+//! | `!` check value flag, type | 1N, 1N | optional: flag 1 answers a check value; type 0 16H, 1 6H |
+//!
+//! Response: key under the new LMK, check value if asked for. Errors: 04 key type, 05 length flag, 10 parity, 26, 33 key
+//! change storage is empty, 44 migration although key type 002 is not separated, 45 destination type, A1 from key-block to
+//! variant LMK, A3 to BE. Source: keys.md 7 (BW).
+#![cfg_attr(target_family = "wasm", no_main)]
+
+use hsm_plugin_sdk::prelude::*;
+use hsm_plugins::legacy;
+
+command! {
+    code: "BW",
+    title: "Translate a key from the old LMK to the new one, and migrate its type",
+    run: translate,
+}
+
+fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
+    let at = req.offset();
+    let code = *req.text("Key type code", 2)?.first_chunk().unwrap_or(b"??");
+    let (source, named) = match code {
+        [b'F', b'F'] => (KeyPurpose::KEY_BLOCK, true),
+        [b'F', b'2'] => (KeyPurpose::PVK, true),
+        [variant @ b'0'..=b'9', pair @ (b'0'..=b'9' | b'A'..=b'E')] => {
+            (KeyPurpose::from_code([variant, b'0', pair]), false)
+        }
+        _ => return Err(req.refuse_with(ErrorCode::KEY_TYPE_CODE, "Key type code", at, "must be an LMK pair code")),
+    };
+    let key = flagged_key(req, source)?;
+    let mut destination = source;
+    if named {
+        req.delimiter("Delimiter before the key type", b';')?;
+        destination = req.key_type("Key type")?;
+    } else if req.rest().first() == Some(&b';') && req.rest().get(4) == Some(&b';') {
+        req.accept(b';');
+        req.key_type("Key type")?;
+    }
+    let options = req.legacy_options()?;
+    let attributes = legacy::attributes(req)?;
+    let check_value = if req.accept(b'!') { returned_check_value(req)? } else { None };
+    req.end()?;
+
+    let source = if code == *b"F2" { source } else { destination };
+    let scheme = legacy::translated_scheme(&key, options, attributes);
+    let (translated, key) = hsm.old_lmk_translate(source, destination, key.bytes(), scheme, attributes)?;
+    let mut resp = hsm.response();
+    resp.key("Key under the new LMK", translated);
+    if let Some(shown) = check_value {
+        resp.hex("Key check value", &hsm.key_check_value(key)?[..shown]);
+    }
+    Ok(resp)
+}
+
+/// Reads the key length flag and the key, which must agree.
+fn flagged_key<'h>(req: &mut Request<'h>, purpose: KeyPurpose) -> Result<KeyField<'h>> {
+    let at = req.offset();
+    let flag = req.text("Key length flag", 1)?;
+    let (untagged, schemes): (_, &[u8]) = match flag {
+        b"0" => (16, b"Z"),
+        b"1" => (32, b"UX"),
+        b"2" | b"3" => (48, b"TY"),
+        b"F" => (16, b"SR"),
+        _ => return Err(length_flag(req, at, "must be 0, 1, 2, 3 or F")),
+    };
+    let key = req.sized_key("Key under the old LMK", purpose, untagged)?;
+    match key.scheme() {
+        None if flag != b"F" => Ok(key),
+        Some(b'K') => Ok(key),
+        Some(scheme) if schemes.contains(&scheme) => Ok(key),
+        _ => Err(length_flag(req, at, "must be that of the key")),
+    }
+}
+
+fn length_flag(req: &Request<'_>, at: usize, rule: &'static str) -> Refusal {
+    req.refuse_with(ErrorCode::KEY_LENGTH_FLAG, "Key length flag", at, rule)
+}
+
+/// Reads the group after `!`: how many bytes of check value to answer, if any.
+fn returned_check_value(req: &mut Request<'_>) -> Result<Option<usize>> {
+    let digit = |c: &u8| matches!(c, b'0' | b'1');
+    let returned = req.chars("Check value flag", 1, digit, "must be 0 or 1")? == b"1";
+    let bytes = if req.chars("Check value type", 1, digit, "must be 0 or 1")? == b"1" { 3 } else { 8 };
+    Ok(returned.then_some(bytes))
+}

@@ -1,0 +1,40 @@
+//! CE: generate the Diebold offset of a PIN under the LMK.
+//!
+//! | Field | Length | Notes |
+//! |---|---|---|
+//! | Diebold table pointer | `K` + 3H | user storage |
+//! | Algorithm number | 2H | |
+//! | PIN under the LMK | LN | `J` + 32H under an AES LMK |
+//! | Account number | 12N | |
+//! | Validation data | 16A | right-justified, filled with `F` |
+//! | `*` count, PIN length, excluded PINs | 2N, 2N, nN | optional |
+//!
+//! Response: offset 4N. Errors: 03, 12, 14, 15, 19 no table or no algorithm, 21, 22, 46, 81, 86 the PIN is excluded. Source:
+//! pins.md 2.10.
+#![cfg_attr(target_family = "wasm", no_main)]
+
+use hsm_plugin_sdk::prelude::*;
+use hsm_plugins::pins::{DieboldTable, diebold_validation_data};
+
+command! {
+    code: "CE",
+    title: "Generate a Diebold PIN offset",
+    run: generate,
+}
+
+fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
+    let diebold = DieboldTable::read(req)?;
+    let pin = req.lmk_pin("PIN under the LMK")?;
+    let account = req.account_12("Account number")?;
+    let validation_data = diebold_validation_data(req)?;
+    let excluded = req.excluded_pins()?;
+    req.end()?;
+
+    hsm.account_check(account)?;
+    diebold.check(hsm)?;
+    let pin = hsm.lmk_pin_decrypt(pin, account)?;
+    hsm.pin_may_be_chosen(pin, ExcludedPins::parts(excluded))?;
+    let mut resp = hsm.response();
+    resp.secret("Offset", hsm.diebold_offset(pin, diebold.pointer, diebold.algorithm, account, validation_data)?);
+    Ok(resp)
+}

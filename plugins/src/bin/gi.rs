@@ -1,0 +1,88 @@
+//! GI: import a key under an RSA public key.
+//!
+//! | Field | Length | Notes |
+//! |---|---|---|
+//! | Encryption identifier | 2N | 01 RSA |
+//! | Pad mode identifier | 2N | 01 PKCS#1 v1.5, 02 OAEP |
+//! | Mask generation function, its hash, parameters length, parameters, `;` | 2N, 2N, 2N, nB, 1A | OAEP |
+//! | Key type | 4N | LMK pair and variant; `FFFF` for a key block |
+//! | Encrypted key length, encrypted key, `;` | 4N, nB, 1A | |
+//! | Private key flag | 2N | 00 to 20 loaded by EK, 99 in the message |
+//! | Private key length, private key | 4N, nB | flag 99; `FFFF` and a key block under a key-block LMK |
+//! | `;` import key type, key scheme (LMK), check value type | 1N, 1A, 1N | optional: 0 DES, 1 AES |
+//! | `=` key data block type | 2N | optional: 01 DER with initial vector, 03 the bare key |
+//! | `#` usage, mode, key version number, exportability, optional blocks | 2A, 1A, 2A, 1A, 2N, nA | key-block LMK |
+//!
+//! Response: initial vector 16H or 32H (type 01), key under the LMK, check value 16H or 6H. Errors: 03 private key flag, 04 key type,
+//! 06 encryption identifier, 07 pad mode, 17, 26, 29 the private key may not decrypt, 49 private key, 76 data length, 77 the data
+//! block is wrong, 78 private key length, 85, 86, 87 OAEP, A1 to BE. Source: keys.md 7 (GI). The signature fields (`=` after the
+//! key type) are not supported: 15.
+#![cfg_attr(target_family = "wasm", no_main)]
+
+use hsm_plugin_sdk::ImportedKey;
+use hsm_plugin_sdk::prelude::*;
+use hsm_plugins::asymmetric::{
+    BlockGroup, GroupFields, PrivateKeyField, read_data_block_type, read_encryption, read_pair_and_variant,
+};
+
+command! {
+    code: "GI",
+    title: "Import a key under an RSA public key",
+    run: import,
+}
+
+const FLAG: ErrorCode = ErrorCode::COMPONENT_COUNT;
+
+/// The optional group of newer firmware.
+struct Options {
+    aes: bool,
+    scheme: u8,
+    long_check_value: bool,
+}
+
+fn import<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
+    let padding = read_encryption(req)?;
+    let type_at = req.offset();
+    let purpose = read_pair_and_variant(req)?;
+    let len = req.number("Encrypted key length", 4)?;
+    let encrypted = req.bytes("Encrypted key", len)?;
+    req.delimiter("Delimiter after the encrypted key", b';')?;
+    let private = PrivateKeyField::read(req, FLAG)?;
+    let options = if req.accept(b';') { Some(read_options(req)?) } else { None };
+    let der = read_data_block_type(req, b'=')?;
+    let group = BlockGroup::end(req, hsm, GroupFields::Usage)?;
+    if group.is_some() != (purpose == KeyPurpose::KEY_BLOCK) {
+        let rule = "must be FFFF under a key-block LMK, and only there";
+        return Err(req.refuse_with(ErrorCode::KEY_TYPE_CODE, "Key type", type_at, rule));
+    }
+    if let Some(Options { scheme, .. }) = options
+        && (scheme == b'S') != group.is_some()
+    {
+        return Err(ErrorCode::KEY_SCHEME.into());
+    }
+
+    let attributes = group.and_then(|group| Some((group.usage?, group.mode?)));
+    let aes = options.as_ref().is_some_and(|options| options.aes);
+    let imported = ImportedKey { purpose, attributes, aes, der };
+    let (key, iv) = hsm.key_decrypt(private.open(hsm)?, padding, encrypted, imported)?;
+    let wrapped = match (group, &options) {
+        (Some(group), _) => hsm.key_block_wrap(key, group.header())?,
+        (None, Some(options)) => hsm.key_wrap(key, options.scheme)?,
+        (None, None) => hsm.key_wrap(key, if hsm.key_length(key)? == 24 { b'T' } else { b'0' })?,
+    };
+    let long = options.map_or(group.is_none(), |options| options.long_check_value);
+    let kcv = hsm.key_check_value(key)?;
+    let mut resp = hsm.response();
+    resp.hex("Initial vector", iv);
+    resp.key("Key under the LMK", wrapped);
+    resp.hex("Key check value", if long { &kcv[..] } else { &kcv[..3] });
+    Ok(resp)
+}
+
+fn read_options(req: &mut Request<'_>) -> Result<Options> {
+    let binary = |c: &u8| matches!(c, b'0' | b'1');
+    let aes = req.chars("Import key type", 1, binary, "must be 0 or 1")? == b"1";
+    let scheme = req.scheme("Key scheme (LMK)")?;
+    let long_check_value = req.chars("Check value type", 1, binary, "must be 0 or 1")? == b"0";
+    Ok(Options { aes, scheme, long_check_value })
+}

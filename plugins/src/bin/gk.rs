@@ -1,0 +1,68 @@
+//! GK: export a key under an RSA public key.
+//!
+//! | Field | Length | Notes |
+//! |---|---|---|
+//! | Encryption identifier | 2N | 01 RSA |
+//! | Pad mode identifier | 2N | 01 PKCS#1 v1.5, 02 OAEP |
+//! | Mask generation function, its hash, parameters length, parameters, `;` | 2N, 2N, 2N, nB, 1A | OAEP |
+//! | Key type | 4N | LMK pair and variant; `FFFF` for a key block |
+//! | Key length flag | 1A | 0 single, 1 double, 2 triple, `F` key block |
+//! | Key | key | |
+//! | Check value | 16H or 6H | of the key |
+//! | MAC, public key, authentication data | 4B, nB, nA | a public key block under a key-block LMK |
+//! | `;` key data block type | 2N | optional: 01 DER with initial vector, 03 the bare key |
+//!
+//! Response: initial vector 16H or 32H (type 01), length 4N, encrypted key nB. Errors: 01 MAC or check value, 04 key type or public
+//! key, 05 length flag, 06 encryption identifier, 07 pad mode, 10 key parity, 76 the modulus is too short, 85, 86, 87 OAEP, A1 to BE, AA
+//! unless the key's exportability is S. Source: keys.md 7 (GK). The signature fields (`=`) are not supported: 15.
+#![cfg_attr(target_family = "wasm", no_main)]
+
+use hsm_plugin_sdk::prelude::*;
+use hsm_plugins::asymmetric::{PublicKeyField, read_data_block_type, read_encryption, read_pair_and_variant};
+
+command! {
+    code: "GK",
+    title: "Export a key under an RSA public key",
+    run: export,
+}
+
+fn export<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
+    let padding = read_encryption(req)?;
+    let purpose = read_pair_and_variant(req)?;
+    let at = req.offset();
+    if req.peek() == Some(b'=') {
+        return Err(req.refuse("Signature fields", at, "are not supported"));
+    }
+    let untagged = match req.chars("Key length flag", 1, |_| true, "")? {
+        b"0" | b"F" => 16,
+        b"1" => 32,
+        b"2" => 48,
+        _ => return Err(req.refuse_with(ErrorCode::KEY_LENGTH_FLAG, "Key length flag", at, "must be 0, 1, 2 or F")),
+    };
+    let key = req.sized_key("Key", purpose, untagged)?;
+    let check_value = read_check_value(req)?;
+    let public = PublicKeyField::read(req, hsm)?;
+    let der = read_data_block_type(req, b';')?;
+    req.end()?;
+
+    let key = hsm.open_source(&key).map_err(|code| match code {
+        ErrorCode::KEY_TYPE => ErrorCode::KEY_TYPE_CODE,
+        other => other,
+    })?;
+    let public = public.open(hsm)?;
+    if !hsm.key_check_value(key)?.starts_with(&check_value) {
+        return Err(ErrorCode::VERIFICATION_FAILED.into());
+    }
+    let (encrypted, iv) = hsm.key_encrypt(key, public, padding, der)?;
+    let mut resp = hsm.response();
+    resp.hex("Initial vector", iv);
+    resp.number("Encrypted key length", encrypted.len(), 4);
+    resp.bytes("Encrypted key", encrypted);
+    Ok(resp)
+}
+
+/// 16 digits, or 6: neither a DER public key behind a MAC nor a key block continues with ten more.
+fn read_check_value(req: &mut Request<'_>) -> Result<Vec<u8>> {
+    let long = req.rest().get(..16).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    req.hex("Check value", if long { 8 } else { 3 })
+}

@@ -1,0 +1,32 @@
+//! QK: translate a PIN under the LMK to another account number.
+//!
+//! | Field | Length | Notes |
+//! |---|---|---|
+//! | PIN under the LMK | LN | `J` + 32H under an AES LMK |
+//! | Old account number | 12N | |
+//! | New account number | 12N | |
+//!
+//! Response: PIN under the LMK LN, `J` + 32H under an AES LMK. Errors: 14, 15, 17 disabled by a setting, 22, 46. Source: pins.md
+//! 2.36.
+#![cfg_attr(target_family = "wasm", no_main)]
+
+use hsm_plugin_sdk::prelude::*;
+
+command! {
+    code: "QK",
+    title: "Translate account number for an LMK-encrypted PIN",
+    run: translate,
+}
+
+fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
+    let pin = req.lmk_pin("PIN under the LMK")?;
+    let old = req.account_12("Old account number")?;
+    let new = req.account_12("New account number")?;
+    req.end()?;
+
+    hsm.lmk_pin_account_change_allowed()?;
+    hsm.account_check(old)?;
+    hsm.account_check(new)?;
+    let pin = hsm.lmk_pin_decrypt(pin, old)?;
+    hsm_plugins::pins::lmk_pin_response(hsm, pin, new)
+}
