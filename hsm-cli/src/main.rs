@@ -32,7 +32,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(cmd::serve::Args),
+    Serve(Box<cmd::serve::Args>),
     Send(cmd::send::Args),
     Bench(cmd::bench::Args),
     Plugin(cmd::plugin::Args),
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Err(error) => return exit::for_arguments(&error),
     };
     let result = match cli.command {
-        Command::Serve(args) => cmd::serve::run(args),
+        Command::Serve(args) => cmd::serve::run(&args),
         Command::Send(args) => cmd::send::run(&args),
         Command::Bench(args) => cmd::bench::run(&args),
         Command::Plugin(args) => cmd::plugin::run(&args),

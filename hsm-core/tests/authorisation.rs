@@ -1,4 +1,5 @@
 //! The authorised state: activities as text, per LMK, time limits, both models, persistence and audit.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use hsm_core::authorisation::{
     Activity, ActivityError, AuditEvent, AuditHook, Category, Interface, PersistenceError, Term,

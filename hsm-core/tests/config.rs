@@ -1,4 +1,5 @@
 //! The settings file: layers, refusals, and that file, reference and table are one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use hsm_core::config::{
     Config, ConfigError, Effective, Key, Layers, Profile, Source, change_setting, keys, show_setting,
