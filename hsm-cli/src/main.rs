@@ -38,6 +38,9 @@ enum Command {
     Plugin(cmd::plugin::Args),
     Pinblock(Box<cmd::pinblock::Args>),
     Key(cmd::key::Args),
+    Lmk(cmd::lmk::Args),
+    Config(cmd::config::Args),
+    Ctl(cmd::ctl::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,9 @@ fn main() -> ExitCode {
         Command::Plugin(args) => cmd::plugin::run(&args),
         Command::Pinblock(args) => cmd::pinblock::run(&args),
         Command::Key(args) => cmd::key::run(&args),
+        Command::Lmk(args) => cmd::lmk::run(&args),
+        Command::Config(args) => cmd::config::run(&args),
+        Command::Ctl(args) => cmd::ctl::run(&args),
     };
     result.unwrap_or_else(|error| exit::for_failure(&error))
 }

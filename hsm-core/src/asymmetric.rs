@@ -4,7 +4,7 @@
 //! must be an error; the arithmetic, with blinding and fault check, is that of the RustCrypto crates.
 
 use crate::mac::HashAlgorithm;
-use crate::rsa_encoding::{self, INTEGER, OCTET_STRING, SEQUENCE, element, put_element, significant};
+use crate::rsa_encoding::{self, BIT_STRING, INTEGER, OCTET_STRING, SEQUENCE, element, put_element, significant};
 use rand_core::{Rng, TryCryptoRng, TryRng};
 use rsa::BoxedUint;
 use rsa::hazmat::{rsa_decrypt_and_check, rsa_encrypt};
@@ -97,7 +97,10 @@ impl RsaPrivate {
         let exponent = significant(exponent);
         let exponent_bits = 8 * exponent.len() - exponent.first().map_or(0, |first| first.leading_zeros() as usize);
         // Below the primes, the exponent follows from d mod (p - 1), which is all that a key block keeps.
-        if exponent_bits < 2 || exponent_bits >= usize::from(bits / 2) || exponent.last().is_none_or(|last| last % 2 == 0) {
+        if exponent_bits < 2
+            || exponent_bits >= usize::from(bits / 2)
+            || exponent.last().is_none_or(|last| last % 2 == 0)
+        {
             return Err(AsymmetricError::Exponent);
         }
         let e = BoxedUint::from_be_slice_vartime(exponent);
@@ -307,7 +310,9 @@ impl RsaPublic {
         }
         let Some(block) = self.public_operation(signature) else { return false };
         match padding {
-            SignaturePadding::Pkcs1 => pkcs1_signed(block.len(), &digest.info()).is_some_and(|expected| expected == block),
+            SignaturePadding::Pkcs1 => {
+                pkcs1_signed(block.len(), &digest.info()).is_some_and(|expected| expected == block)
+            }
             SignaturePadding::Pss => pss_verify(self.0.n().bit_width() as usize, digest, &block),
         }
     }
@@ -315,7 +320,7 @@ impl RsaPublic {
     /// The public operation; as many bytes as the modulus has. `None` if the data is not below the modulus.
     fn public_operation(&self, data: &[u8]) -> Option<Vec<u8>> {
         let data = BoxedUint::from_be_slice(data, self.0.n_bits_precision()).ok()?;
-        if &data >= self.0.n().as_ref() {
+        if data >= *self.0.n().as_ref() {
             return None;
         }
         let bytes = rsa_encrypt(&self.0, &data).ok()?.to_be_bytes();
@@ -396,7 +401,7 @@ impl Digest {
 }
 
 /// The OBJECT IDENTIFIER element of a hash.
-fn object_identifier(hash: HashAlgorithm) -> &'static [u8] {
+pub(crate) fn object_identifier(hash: HashAlgorithm) -> &'static [u8] {
     match hash {
         HashAlgorithm::Md5 => &[6, 8, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 2, 5],
         HashAlgorithm::Sha1 => &[6, 5, 0x2B, 0x0E, 3, 2, 0x1A],
@@ -518,7 +523,7 @@ fn pss_signed(random: &mut CryptoSource<'_>, modulus_bits: usize, digest: &Diges
     let h = hash.output_len();
     let (bits, len) = (modulus_bits - 1, modulus_bits.div_ceil(8));
     let em_len = bits.div_ceil(8);
-    let db_len = em_len.checked_sub(h + 1).filter(|len| *len >= h + 1)?;
+    let db_len = em_len.checked_sub(h + 1).filter(|len| *len > h)?;
     let mut salt = vec![0u8; h];
     random.0.fill_bytes(&mut salt);
     let code = hash.digest(&[&[0u8; 8], digest.bytes.as_slice(), &salt].concat());
@@ -619,7 +624,6 @@ impl Curve {
 
 /// id-ecPublicKey.
 const EC_PUBLIC_KEY: &[u8] = &[6, 7, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 2, 1];
-const BIT_STRING: u8 = 3;
 /// `[0]` and `[1]` of RFC 5915.
 const PARAMETERS: u8 = 0xA0;
 const PUBLIC_KEY: u8 = 0xA1;
@@ -666,7 +670,8 @@ impl EcPrivate {
             let (parameters, _) = element(PARAMETERS, body.get(used..)?).ok()?;
             let curve = Curve::from_oid(parameters)?;
             let valid = version == [1] && on_curve!(curve, ecdsa => ecdsa::SigningKey::from_slice(scalar).is_ok());
-            (valid && scalar.len() == curve.field_len()).then(|| Self { curve, scalar: Zeroizing::new(scalar.to_vec()) })
+            (valid && scalar.len() == curve.field_len())
+                .then(|| Self { curve, scalar: Zeroizing::new(scalar.to_vec()) })
         };
         parse().ok_or(AsymmetricError::PrivateKey)
     }
@@ -799,5 +804,266 @@ impl EcPublic {
             })
         };
         check().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use rsa::{Oaep, Pss};
+    use sha2::{Sha256, Sha512};
+
+    fn rng(seed: u8) -> ChaCha20Rng {
+        ChaCha20Rng::from_seed([seed; 32])
+    }
+
+    fn generate(bits: u16, exponent: &[u8]) -> RsaPrivate {
+        RsaPrivate::generate(&mut CryptoSource(&mut rng(bits as u8)), bits, exponent).unwrap()
+    }
+
+    #[test]
+    fn generated_keys_have_the_length_and_exponent_asked_for_and_survive_their_crt_values() {
+        for (bits, exponent) in [(320, &[3][..]), (321, &[1, 0, 1]), (512, &[0, 0, 17]), (512, &[1; 16]), (1024, &[3])]
+        {
+            let key = generate(bits, exponent);
+            let public = key.public().numbers().unwrap();
+            assert_eq!(public.modulus_bits(), usize::from(bits));
+            assert_eq!(public.exponent(), significant(exponent));
+            let crt = key.to_crt().unwrap();
+            assert!((crt.p.len(), crt.p.as_slice()) > (crt.q.len(), crt.q.as_slice()));
+            let again = RsaPrivate::from_crt(&crt).unwrap();
+            assert_eq!(again.public().numbers().unwrap(), public);
+            assert!(!format!("{key:?}").contains("d:"), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn impossible_lengths_and_exponents_are_refused() {
+        let attempt = |bits, exponent: &[u8]| {
+            RsaPrivate::generate(&mut CryptoSource(&mut rng(1)), bits, exponent).map(drop).unwrap_err()
+        };
+        assert_eq!(attempt(319, &[3]), AsymmetricError::ModulusLength);
+        assert_eq!(attempt(4097, &[3]), AsymmetricError::ModulusLength);
+        for exponent in [&[][..], &[0], &[1], &[4], &[0x80; 20]] {
+            assert_eq!(attempt(320, exponent), AsymmetricError::Exponent, "{exponent:?}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_private_key_is_refused() {
+        let good = generate(512, &[1, 0, 1]).to_crt().unwrap();
+        let damages: [fn(&mut rsa_encoding::RsaPrivateKey); 6] = [
+            |k| *k.p.last_mut().unwrap() ^= 2,
+            |k| *k.q.last_mut().unwrap() ^= 1,
+            |k| *k.dp.last_mut().unwrap() ^= 2,
+            |k| *k.dq.first_mut().unwrap() ^= 1,
+            |k| *k.qinv.last_mut().unwrap() ^= 1,
+            |k| k.p = Zeroizing::new(vec![1]),
+        ];
+        for damage in damages {
+            let mut key = good.clone();
+            damage(&mut key);
+            assert!(RsaPrivate::from_crt(&key).is_err());
+        }
+        let swapped = rsa_encoding::RsaPrivateKey { p: good.q.clone(), q: good.p.clone(), ..good.clone() };
+        assert!(RsaPrivate::from_crt(&swapped).is_err());
+        let huge = rsa_encoding::RsaPrivateKey { p: Zeroizing::new(vec![0xFF; 300]), ..good };
+        assert_eq!(RsaPrivate::from_crt(&huge).map(drop), Err(AsymmetricError::ModulusLength));
+    }
+
+    #[test]
+    fn public_keys_that_cannot_work_are_refused() {
+        let key = |n: &[u8], e: &[u8]| RsaPublic::new(&rsa_encoding::RsaPublicKey::new(n, e).unwrap()).map(drop);
+        let mut even = [0xFF; 64];
+        even[63] = 0xFE;
+        assert_eq!(key(&[0xFF; 64], &[3]), Ok(()));
+        assert_eq!(key(&[0xFF; 39], &[3]), Err(AsymmetricError::ModulusLength));
+        assert_eq!(key(&[0xFF; 513], &[3]), Err(AsymmetricError::ModulusLength));
+        assert_eq!(key(&even, &[3]), Err(AsymmetricError::PublicKey));
+        for exponent in [&[1][..], &[4], &[0xFF; 64], &[0xFF; 65]] {
+            assert_eq!(key(&[0xFF; 64], exponent), Err(AsymmetricError::PublicKey));
+        }
+    }
+
+    #[test]
+    fn what_is_encrypted_is_decrypted_and_nothing_else() {
+        let key = generate(1024, &[1, 0, 1]);
+        let public = key.public();
+        let random = &mut rng(2);
+        let oaep = |label| EncryptionPadding::Oaep { hash: HashAlgorithm::Sha1, label };
+        for padding in [EncryptionPadding::Pkcs1, oaep(b""), oaep(b"label")] {
+            for len in [0, 1, 16, 24, 80] {
+                let data: Vec<u8> = (0..len).collect();
+                let encrypted = public.encrypt(&mut CryptoSource(random), padding, &data).unwrap();
+                let decrypt = |data: &[u8], padding, random: &mut ChaCha20Rng| {
+                    key.decrypt(&mut CryptoSource(random), padding, data).map(|data| data.to_vec())
+                };
+                assert_eq!(decrypt(&encrypted, padding, random), Ok(data));
+                let mut damaged = encrypted.clone();
+                damaged[100] ^= 1;
+                assert_eq!(decrypt(&damaged, padding, random), Err(AsymmetricError::DataBlock));
+                assert_eq!(decrypt(&encrypted[1..], padding, random), Err(AsymmetricError::DataLength));
+                assert_eq!(decrypt(&[0xFF; 128], padding, random), Err(AsymmetricError::DataBlock));
+                assert_eq!(decrypt(&encrypted, oaep(b"other"), random), Err(AsymmetricError::DataBlock));
+            }
+        }
+        let longest = public.encrypt(&mut CryptoSource(random), EncryptionPadding::Pkcs1, &[7; 117]);
+        assert!(longest.is_ok());
+        let longer = public.encrypt(&mut CryptoSource(random), EncryptionPadding::Pkcs1, &[7; 118]);
+        assert_eq!(longer, Err(AsymmetricError::DataLength));
+        let longer = public.encrypt(&mut CryptoSource(random), oaep(b""), &[7; 128 - 41]);
+        assert_eq!(longer, Err(AsymmetricError::DataLength));
+    }
+
+    #[test]
+    fn pkcs1_blocks_with_a_flaw_hold_nothing() {
+        let mut block = [5u8; 64];
+        block[0] = 0;
+        block[1] = 2;
+        block[40] = 0;
+        assert_eq!(pkcs1_decrypted(&block).unwrap()[..], block[41..]);
+        let flawed = |at: usize, value: u8| {
+            let mut block = block;
+            block[at] = value;
+            pkcs1_decrypted(&block)
+        };
+        assert!(flawed(0, 1).is_none());
+        assert!(flawed(1, 1).is_none());
+        assert!(flawed(40, 9).is_none(), "no end of the fill");
+        assert!(flawed(9, 0).is_none(), "seven bytes of fill");
+        assert!(flawed(10, 0).is_some(), "eight bytes of fill");
+        assert!(pkcs1_decrypted(&[0]).is_none());
+    }
+
+    #[test]
+    fn oaep_and_pss_agree_with_the_rsa_crate() {
+        let key = generate(1031, &[1, 0, 1]);
+        let public = key.public();
+        let random = &mut rng(3);
+        let oaep = EncryptionPadding::Oaep { hash: HashAlgorithm::Sha256, label: b"some label" };
+        for data in [&b""[..], b"a key", &[0; 32]] {
+            let ours = public.encrypt(&mut CryptoSource(random), oaep, data).unwrap();
+            let theirs = Oaep::<Sha256>::new_with_label(&b"some label"[..]);
+            assert_eq!(key.0.decrypt_blinded(random, theirs, &ours).unwrap(), data);
+            let theirs = Oaep::<Sha256>::new_with_label(&b"some label"[..]);
+            let theirs = public.0.encrypt(random, theirs, data).unwrap();
+            assert_eq!(key.decrypt(&mut CryptoSource(random), oaep, &theirs).unwrap()[..], *data);
+        }
+        // Moduli around a whole number of bytes: the encoded message has one bit less.
+        for bits in [1024, 1025, 1031] {
+            let key = generate(bits, &[1, 0, 1]);
+            let digest = Digest::of(HashAlgorithm::Sha256, b"message");
+            let ours = key.sign(&mut CryptoSource(random), SignaturePadding::Pss, &digest).unwrap();
+            assert!(key.public().0.verify(Pss::<Sha256>::new(), &digest.bytes, &ours).is_ok());
+            let theirs = key.0.sign_with_rng(random, Pss::<Sha256>::new_with_salt(7), &digest.bytes).unwrap();
+            assert!(key.public().verify(SignaturePadding::Pss, &digest, &theirs));
+            let digest = Digest::of(HashAlgorithm::Sha512, b"message");
+            let theirs = key.0.sign_with_rng(random, Pss::<Sha512>::new_with_salt(0), &digest.bytes).unwrap();
+            assert!(key.public().verify(SignaturePadding::Pss, &digest, &theirs));
+            assert!(!key.public().verify(SignaturePadding::Pkcs1, &digest, &theirs));
+        }
+    }
+
+    #[test]
+    fn a_signature_fits_one_key_message_and_padding() {
+        let key = generate(1024, &[3]);
+        let random = &mut rng(4);
+        for padding in [SignaturePadding::Pkcs1, SignaturePadding::Pss] {
+            for hash in [HashAlgorithm::Md5, HashAlgorithm::Sha1, HashAlgorithm::Sha224, HashAlgorithm::Sha384] {
+                let digest = Digest::of(hash, b"message");
+                let signature = key.sign(&mut CryptoSource(random), padding, &digest).unwrap();
+                let public = key.public();
+                assert!(public.verify(padding, &digest, &signature));
+                assert!(!public.verify(padding, &Digest::of(hash, b"massage"), &signature));
+                assert!(!public.verify(padding, &digest, &signature[1..]));
+                assert!(!public.verify(padding, &digest, &[0xFF; 128]));
+                let mut damaged = signature.clone();
+                damaged[64] ^= 1;
+                assert!(!public.verify(padding, &digest, &damaged));
+            }
+        }
+        let small = generate(320, &[3]);
+        let digest = Digest::of(HashAlgorithm::Sha512, b"message");
+        let refused = small.sign(&mut CryptoSource(random), SignaturePadding::Pkcs1, &digest);
+        assert_eq!(refused, Err(AsymmetricError::DataLength));
+        let refused = small.sign(&mut CryptoSource(random), SignaturePadding::Pss, &digest);
+        assert_eq!(refused, Err(AsymmetricError::DataLength));
+    }
+
+    #[test]
+    fn a_digest_info_is_signed_as_it_stands() {
+        let digest = Digest::of(HashAlgorithm::Sha256, b"message");
+        let info = digest.info();
+        let given = Digest::from_info(&info).unwrap();
+        let key = generate(1024, &[3]);
+        let sign = |digest| key.sign(&mut CryptoSource(&mut rng(5)), SignaturePadding::Pkcs1, digest).unwrap();
+        assert_eq!(sign(&digest), sign(&given));
+        let pss = key.sign(&mut CryptoSource(&mut rng(5)), SignaturePadding::Pss, &given);
+        assert_eq!(pss, Err(AsymmetricError::DataLength), "PSS needs to know the hash");
+        for wrong in [&info[1..], &info[..10], &[info.as_slice(), &[0]].concat(), b"\x30\x04\x30\x02\x05\x00"] {
+            assert_eq!(Digest::from_info(wrong), Err(AsymmetricError::DigestInfo));
+        }
+    }
+
+    #[test]
+    fn ecdsa_is_that_of_rfc_6979() {
+        // RFC 6979 A.2.5 and A.2.6, SHA-256 and SHA-384 over "sample".
+        let hex = |text: &str| crate::hex::decode(text.as_bytes()).unwrap().to_vec();
+        let cases = [
+            (
+                Curve::P256,
+                HashAlgorithm::Sha256,
+                "C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721",
+                "3046022100EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716\
+                 022100F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8",
+            ),
+            (
+                Curve::P384,
+                HashAlgorithm::Sha384,
+                "6B9D3DAD2E1B8C1C05B19875B6659F4DE23C3B667BF297BA9AA47740787137D896D5724E4C70A825F872C9EA60D2EDF5",
+                "306602310094EDBB92A5ECB8AAD4736E56C691916B3F88140666CE9FA73D64C4EA95AD133C81A648152E44ACF96E36DD1E80FABE46\
+                 02310099EF4AEB15F178CEA1FE40DB2603138F130E740A19624526203B6351D0A3A94FA329C145786E679E7B82C71A38628AC8",
+            ),
+        ];
+        for (curve, hash, scalar, signature) in cases {
+            let key = EcPrivate { curve, scalar: Zeroizing::new(hex(scalar)) };
+            let digest = Digest::of(hash, b"sample");
+            assert_eq!(key.sign(&digest).unwrap(), hex(signature));
+            assert!(key.public().unwrap().verify(&digest, &hex(signature)));
+        }
+    }
+
+    #[test]
+    fn elliptic_curve_keys_survive_their_encodings() {
+        for curve in Curve::ALL {
+            let key = EcPrivate::generate(&mut CryptoSource(&mut rng(6)), curve);
+            let der = key.encode().unwrap();
+            let again = EcPrivate::decode(&der).unwrap();
+            assert_eq!((again.curve, &again.scalar), (key.curve, &key.scalar));
+            let public = key.public().unwrap();
+            let info = [public.encode(), vec![1, 2, 3]].concat();
+            assert_eq!(EcPublic::decode(&info), Ok((public.clone(), info.len() - 3)));
+            for hash in [HashAlgorithm::Sha1, HashAlgorithm::Sha512] {
+                let digest = Digest::of(hash, b"message");
+                let signature = key.sign(&digest).unwrap();
+                assert!(public.verify(&digest, &signature));
+                assert!(!public.verify(&Digest::of(hash, b"massage"), &signature));
+                assert!(!public.verify(&digest, &signature[..signature.len() - 1]));
+                assert!(!public.verify(&digest, &[signature.as_slice(), &[0]].concat()));
+            }
+            let mut off_curve = public.encode();
+            *off_curve.last_mut().unwrap() ^= 1;
+            assert_eq!(EcPublic::decode(&off_curve), Err(AsymmetricError::PublicKey));
+            for at in 0..der.len().min(40) {
+                let mut damaged = der.to_vec();
+                damaged[at] = damaged[at].wrapping_add(0x55);
+                // Damage may hit the scalar, which is then another key; it must not panic.
+                let _ = EcPrivate::decode(&damaged);
+            }
+            assert_eq!(EcPrivate::decode(&der[..20]).map(drop), Err(AsymmetricError::PrivateKey));
+            assert!(!format!("{key:?}").contains("scalar"));
+        }
     }
 }

@@ -4,9 +4,11 @@
 //! [host operations](hsm_plugin_sdk::abi) that commands are written with. The modules below are usable by themselves.
 
 pub mod asymmetric;
+pub mod authorisation;
 pub mod card;
 pub mod cipher;
 pub mod clear_key;
+pub mod config;
 pub mod dukpt;
 pub mod emv;
 pub mod hex;
@@ -16,11 +18,14 @@ pub mod key_type;
 pub mod lmk;
 pub mod lmk_pin;
 pub mod lmk_table;
+pub mod lmk_store;
 pub mod mac;
+mod memory;
 mod module;
 mod pin_guard;
 pub mod pin_verify;
 pub mod printer;
+pub mod private_file;
 pub mod purpose;
 pub mod rsa_encoding;
 pub mod scheme;
@@ -30,7 +35,9 @@ pub mod user_storage;
 pub mod variant;
 
 pub use clear_key::{Algorithm, ClearKey};
-pub use module::{ChangeEntry, ChangeRole, Clock, LmkSlots, MAX_LMK_ID, SecurityModule, StorageHook, SystemClock};
+pub use module::{
+    ChangeEntry, ChangeRole, Clock, LmkInfo, LmkSlots, MAX_LMK_ID, SecurityModule, StorageHook, SystemClock,
+};
 pub use session::{Explanation, Session, TracedField, Transcript};
 pub use pin_guard::{FraudLimits, WeakPinChecks};
 pub use settings::Settings;

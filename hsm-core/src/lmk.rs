@@ -142,7 +142,12 @@ impl Lmk {
     ///
     /// # Errors
     /// [`CipherError`], which no LMK gives.
-    pub(crate) fn data_cipher(&self, pair: LmkPair, variant: LmkVariant, letter: u8) -> Result<BlockCipher, CipherError> {
+    pub(crate) fn data_cipher(
+        &self,
+        pair: LmkPair,
+        variant: LmkVariant,
+        letter: u8,
+    ) -> Result<BlockCipher, CipherError> {
         match &self.kind {
             Kind::Variant(pairs) => {
                 let key = pairs.get(usize::from(pair.0)).ok_or(CipherError::KeyLength { algorithm: "LMK", len: 0 })?;

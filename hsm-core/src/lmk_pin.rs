@@ -119,7 +119,10 @@ pub fn encrypt(lmk: &Lmk, form: PinForm, account: &[u8; 12], pin: &Pin) -> Resul
             Feistel { cipher: &pin_cipher(lmk)?, account, radix: form.algorithm.radix() }.encrypt(&mut symbols)?;
         }
     }
-    Ok(symbols.iter().map(|s| char::from_digit((*s).into(), 16).map_or(b'0', |c| c.to_ascii_uppercase() as u8)).collect())
+    Ok(symbols
+        .iter()
+        .map(|s| char::from_digit((*s).into(), 16).map_or(b'0', |c| c.to_ascii_uppercase() as u8))
+        .collect())
 }
 
 /// Decrypts a field that [`fn@encrypt`] made. Its length may be another than the device has now.

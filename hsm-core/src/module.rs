@@ -1,12 +1,14 @@
 //! The security module: what all requests share.
 
+use crate::authorisation::{self, Activity, ActivityError, AuditEvent, AuditHook, Authorisation, PersistenceError};
 use crate::pin_guard::PinGuard;
 use crate::printer::{PrintFormat, PrintSink};
 use crate::user_storage::UserStorage;
-use crate::{lmk::Lmk, settings::Settings};
+use crate::{lmk::Lmk, memory, settings::Settings};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -46,6 +48,8 @@ pub struct LmkSlots {
     pub default: u8,
     /// Key change storage: what BW and its like translate from or to, by the identifier of the slot (host.md 7.4).
     pub change_storage: BTreeMap<u8, ChangeEntry>,
+    /// What else the LMK table says of an LMK, by identifier. An LMK without an entry is a test LMK.
+    pub info: BTreeMap<u8, LmkInfo>,
 }
 
 /// An LMK in key change storage.
@@ -64,6 +68,15 @@ pub enum ChangeRole {
     Old,
     /// The LMK to come: keys are translated to it from the one in the slot (console command LN).
     New,
+}
+
+/// What the LMK table says of an LMK besides the LMK itself (host.md 7.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LmkInfo {
+    /// Whether it is a live LMK, not a test LMK.
+    pub live: bool,
+    /// Free text.
+    pub comment: String,
 }
 
 /// A payment HSM without its host interface: LMKs, settings, and what outlives a request.
@@ -86,6 +99,9 @@ struct Shared {
     pins: PinGuard,
     /// What EK stored, by index: private keys as the LMK protects them.
     private_keys: Mutex<BTreeMap<u8, Arc<[u8]>>>,
+    audit: RwLock<Option<Arc<dyn AuditHook>>>,
+    /// Where activities that outlive a restart are kept. Held while they change, so that files follow in order.
+    persistence: Mutex<Option<PathBuf>>,
 }
 
 /// Called with the whole of user storage after each change.
@@ -115,6 +131,7 @@ pub(crate) struct Printer {
 pub(crate) struct State {
     pub(crate) lmks: Arc<LmkSlots>,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) authorisation: Arc<Authorisation>,
 }
 
 impl core::fmt::Debug for SecurityModule {
@@ -148,10 +165,22 @@ impl SecurityModule {
     }
 
     fn with_sources(lmks: LmkSlots, settings: Settings, random: RandomSource, clock: Arc<dyn Clock>) -> Self {
-        let state = RwLock::new(State { lmks: Arc::new(lmks), settings: Arc::new(settings) });
-        let (storage, printer, pins, private_keys) = Default::default();
-        let generation = AtomicU64::new(1);
-        Self { shared: Arc::new(Shared { generation, state, random, clock, storage, printer, pins, private_keys }) }
+        memory::lock(&lmks);
+        let state = State { lmks: Arc::new(lmks), settings: Arc::new(settings), authorisation: Arc::default() };
+        Self {
+            shared: Arc::new(Shared {
+                generation: AtomicU64::new(1),
+                state: RwLock::new(state),
+                random,
+                clock,
+                storage: Mutex::default(),
+                printer: Mutex::default(),
+                pins: PinGuard::default(),
+                private_keys: Mutex::default(),
+                audit: RwLock::new(None),
+                persistence: Mutex::new(None),
+            }),
+        }
     }
 
     /// The LMKs as they are now.
@@ -168,6 +197,7 @@ impl SecurityModule {
 
     /// Replaces the LMKs. Requests that run keep the old ones; cached keys are dropped.
     pub fn set_lmks(&self, lmks: LmkSlots) {
+        memory::lock(&lmks);
         self.shared.pins.forget();
         self.change(|state| state.lmks = Arc::new(lmks));
     }
@@ -183,6 +213,102 @@ impl SecurityModule {
         if self.lmks().change_storage.contains_key(&id) {
             self.change(|state| drop(Arc::make_mut(&mut state.lmks).change_storage.remove(&id)));
         }
+    }
+
+    /// The authorised state as it is now.
+    #[must_use]
+    pub fn authorisation(&self) -> Arc<Authorisation> {
+        self.state().authorisation
+    }
+
+    /// Whether an activity, in full and in lower case, is authorised for an LMK now.
+    #[must_use]
+    pub fn is_authorised(&self, lmk: u8, activity: &str) -> bool {
+        let state = self.state();
+        state.authorisation.check(lmk, activity, &state.settings, self.now())
+    }
+
+    /// Authorises an activity for an LMK.
+    ///
+    /// # Errors
+    /// [`ActivityError::SingleModel`] where there is only one authorised state, [`ActivityError::TooMany`].
+    pub fn authorise(&self, lmk: u8, activity: &Activity) -> Result<(), ActivityError> {
+        self.change_authorisation(|state, settings, now| {
+            let done = state.authorise(lmk, activity, settings, now);
+            let action = if settings.multiple_activities { *b"AA" } else { *b"A1" };
+            let events = done.is_ok().then(|| event(action, lmk, activity));
+            (done, events.into_iter().collect())
+        })
+    }
+
+    /// Cancels all activities of an LMK, or these, and returns how many were in force.
+    ///
+    /// An activity is cancelled by the term it was authorised with. What the settings authorise from the start is cancelled by
+    /// its category alone, or with all.
+    pub fn cancel_authorisation(&self, lmk: u8, which: Option<&[Activity]>) -> usize {
+        self.change_authorisation(|state, settings, now| {
+            let cancelled = state.cancel(lmk, which, settings, now);
+            let action = if settings.multiple_activities { *b"AC" } else { *b"A0" };
+            (cancelled.len(), cancelled.iter().map(|activity| event(action, lmk, activity)).collect())
+        })
+    }
+
+    /// Removes activities whose time is over, for the audit log; a check never finds them in force anyway.
+    pub fn expire_authorisation(&self) {
+        if self.state().authorisation.has_expired(self.now()) {
+            self.change_authorisation(|state, _, now| {
+                let over = state.expire(now);
+                ((), over.iter().map(|(lmk, activity)| event(*b"AT", *lmk, activity)).collect())
+            });
+        }
+    }
+
+    /// Keeps activities that outlive a restart in a file, and authorises those that are in it.
+    ///
+    /// # Errors
+    /// [`PersistenceError`]: the file is open to others, or a line of it is no persistent activity; nothing is authorised then.
+    pub fn persist_authorisation(&self, file: PathBuf) -> Result<(), PersistenceError> {
+        let activities = authorisation::read_persistent(&file)?;
+        *self.shared.persistence.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        for (lmk, activity) in activities {
+            if let Err(error) = self.authorise(lmk, &activity) {
+                log::warn!("LMK {lmk:02}: {activity} is not authorised again: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Has audit events sent somewhere.
+    pub fn set_audit_hook(&self, hook: Arc<dyn AuditHook>) {
+        *self.shared.audit.write().unwrap_or_else(PoisonError::into_inner) = Some(hook);
+    }
+
+    fn change_authorisation<T>(
+        &self,
+        change: impl FnOnce(&mut Authorisation, &Settings, SystemTime) -> (T, Vec<AuditEvent>),
+    ) -> T {
+        let persistence = self.shared.persistence.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody else changes the authorised state while the lock above is held.
+        let State { authorisation: old, settings, .. } = self.state();
+        let mut new = Authorisation::clone(&old);
+        let (result, events) = change(&mut new, &settings, self.now());
+        let lines = new.persistent();
+        if let Some(file) = persistence.as_ref().filter(|_| lines != old.persistent())
+            && let Err(error) = authorisation::write_persistent(file, &lines)
+        {
+            log::error!("the change of persistent activities will be forgotten at a restart: {error}");
+        }
+        if new != *old {
+            self.change(|state| state.authorisation = Arc::new(new));
+        }
+        let hook = self.shared.audit.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for event in events {
+            log::info!("{event}");
+            if let Some(hook) = &hook {
+                hook.record(&event);
+            }
+        }
+        result
     }
 
     /// The module's clock.
@@ -261,10 +387,14 @@ impl SecurityModule {
     }
 }
 
+fn event(action: [u8; 2], lmk: u8, activity: &Activity) -> AuditEvent {
+    AuditEvent { action, lmk, activity: activity.to_string() }
+}
+
 /// ChaCha20 seeded by the operating system. Without the system's randomness there is no safe way on, so a module that cannot
 /// seed itself stops the process.
 #[allow(clippy::expect_used, reason = "no key may ever be made from guessable randomness")]
-fn system_random() -> Randomness {
+pub(crate) fn system_random() -> Randomness {
     let mut seed = zeroize::Zeroizing::new([0u8; 32]);
     getrandom::fill(&mut *seed).expect("the operating system's random numbers are unavailable");
     Box::new(ChaCha20Rng::from_seed(*seed))

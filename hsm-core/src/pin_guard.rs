@@ -63,13 +63,13 @@ impl PinGuard {
     pub(crate) fn count_failure(&self, limits: FraudLimits, now: SystemTime) {
         let mut state = self.state();
         // A clock that was set back must not forgive: what seems to come from the future counts as new.
-        let within = |past: &SystemTime, span| now.duration_since(*past).is_ok_and(|age| age >= span);
-        while state.failures.front().is_some_and(|past| within(past, HOUR)) {
+        let older = |past: &SystemTime, span| now.duration_since(*past).is_ok_and(|age| age >= span);
+        while state.failures.front().is_some_and(|past| older(past, HOUR)) {
             state.failures.pop_front();
         }
         state.failures.push_back(now);
         let hour = state.failures.len();
-        let minute = state.failures.iter().rev().take_while(|past| !within(past, MINUTE)).count();
+        let minute = state.failures.iter().rev().take_while(|past| !older(past, MINUTE)).count();
         if hour > limits.per_hour as usize || minute > limits.per_minute as usize {
             state.locked = true;
             state.attacks = state.attacks.saturating_add(1);

@@ -437,7 +437,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn render(format: &str, fields: &[&str], parts: &[&str]) -> String {
-        let mut values = PrintValues { fields: fields.iter().map(|f| f.as_bytes()).collect(), ..PrintValues::default() };
+        let mut values =
+            PrintValues { fields: fields.iter().map(|f| f.as_bytes()).collect(), ..PrintValues::default() };
         for (to, from) in values.parts.iter_mut().zip(parts) {
             *to = Zeroizing::new(from.as_bytes().to_vec());
         }

@@ -43,7 +43,15 @@ pub fn rule(purpose: KeyPurpose, separation: bool) -> Result<PurposeRule, ErrorC
 pub fn describable(purpose: KeyPurpose, separation: bool) -> Result<&'static [&'static str], ErrorCode> {
     // Without separation, type 002 does not say which of its three kinds of key it is.
     let purpose = if purpose == KeyPurpose::PVK && !separation { KeyPurpose::TERMINAL } else { purpose };
-    rule(purpose, separation).map(|rule| rule.usages)
+    match purpose {
+        // The same keys under variant LMKs, whatever the MAC algorithm; a single-length key has no algorithm but these.
+        KeyPurpose::TAK | KeyPurpose::ZAK => Ok(&["M3", "M0", "M1", "M2", "M4", "M5"]),
+        // The generic usage beside that of the type.
+        KeyPurpose::ZEK => Ok(&["22", "D0"]),
+        KeyPurpose::DEK => Ok(&["21", "D0"]),
+        KeyPurpose::TEK => Ok(&["23", "D0"]),
+        other => rule(other, separation).map(|rule| rule.usages),
+    }
 }
 
 impl PurposeRule {

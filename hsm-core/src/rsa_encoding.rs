@@ -104,6 +104,20 @@ impl RsaPublicKey {
     }
 }
 
+/// `SubjectPublicKeyInfo` of an RSA key (RFC 3279 2.3.1).
+#[must_use]
+pub fn subject_public_key_info(key: &RsaPublicKey) -> Vec<u8> {
+    const ALGORITHM: &[u8] = &[0x06, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 1, 0x05, 0];
+    let mut bits = vec![0];
+    bits.extend(key.encode(PublicKeyEncoding::Pkcs1Der));
+    let mut body = Vec::new();
+    put_element(&mut body, SEQUENCE, ALGORITHM);
+    put_element(&mut body, BIT_STRING, &bits);
+    let mut out = Vec::new();
+    put_element(&mut out, SEQUENCE, &body);
+    out
+}
+
 /// Total length in bytes of the DER SEQUENCE that `input` begins with: where a public key of unknown length ends, or a private
 /// key before its fill.
 ///
@@ -235,6 +249,7 @@ impl RsaEncodingError {
 }
 
 pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const SEQUENCE: u8 = 0x30;
 

@@ -1,6 +1,7 @@
 //! One request's view of the module: selected LMK, keys and PINs behind handles, and what an operator may see of it.
 
 mod asymmetric;
+mod authorisation;
 mod base;
 mod card;
 mod dukpt;
@@ -37,9 +38,10 @@ pub struct Session {
     lmk_id: u8,
     /// The LMK that the request began with, whatever `%nn` selects.
     home_lmk: u8,
+    port_lmk: Option<u8>,
     keys: Vec<Arc<OpenKey>>,
     pins: Vec<Pin>,
-    naturals: Vec<verify::NaturalPin>,
+    naturals: Vec<Arc<verify::NaturalPin>>,
     cache: KeyCache,
     dukpt: DukptCache,
     transcript: Transcript,
@@ -65,6 +67,7 @@ impl Session {
             command: *b"??",
             lmk_id,
             home_lmk: lmk_id,
+            port_lmk: None,
             keys: Vec::new(),
             pins: Vec::new(),
             naturals: Vec::new(),
@@ -79,14 +82,19 @@ impl Session {
         let generation = self.module.generation();
         if generation != self.generation {
             self.generation = generation;
-            self.state = self.module.state();
-            self.cache = KeyCache::default();
-            self.dukpt = DukptCache::default();
+            let state = self.module.state();
+            // Whoever is authorised has no part in how a key is opened.
+            if !Arc::ptr_eq(&state.lmks, &self.state.lmks) || !Arc::ptr_eq(&state.settings, &self.state.settings) {
+                self.cache = KeyCache::default();
+                self.dukpt = DukptCache::default();
+            }
+            self.state = state;
         }
         self.end();
         self.command = command;
         self.lmk_id = lmk.unwrap_or(self.state.lmks.default);
         self.home_lmk = self.lmk_id;
+        self.port_lmk = lmk;
         self.transcript.clear();
     }
 
@@ -100,7 +108,8 @@ impl Session {
     /// Whether the security settings allow a command.
     #[must_use]
     pub fn command_enabled(&self, command: [u8; 2]) -> bool {
-        !self.state.settings.disabled_commands.contains(&command)
+        let fits = |pattern: &[u8; 2]| pattern.iter().zip(command).all(|(p, c)| *p == b'*' || *p == c);
+        !self.state.settings.disabled_commands.iter().any(fits)
     }
 
     /// What the request's fields, refusal and second responses are.

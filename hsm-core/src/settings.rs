@@ -63,12 +63,16 @@ pub struct Settings {
     pub format_34_output: bool,
     /// Whether the Diebold commands compute with an algorithm of the emulator's own. The real one is not public: without this, 19.
     pub diebold_test_algorithm: bool,
-    /// Commands that are disabled: 68.
+    /// Commands that are disabled, `*` for any character: 68.
     pub disabled_commands: Vec<[u8; 2]>,
     /// Whether every activity is authorised, `diag.host` excepted.
     pub authorise_all: bool,
     /// Whether `diag.host` is authorised: failed verifications of cryptograms then tell the value that was expected.
     pub authorise_diagnostics: bool,
+    /// Whether activities are authorised one by one, instead of one authorised state for all.
+    pub multiple_activities: bool,
+    /// Whether a `%nn` selector must name the LMK of the port that a request came to, on ports of LMKs: 13.
+    pub require_port_lmk: bool,
     /// Firmware number in NC and NO: 9 characters `xxxx-xxxx`.
     pub firmware: [u8; 9],
     /// Whether keys of exportability `S` may leave a key-block LMK; without it AA.
@@ -91,6 +95,39 @@ pub struct Settings {
     pub strong_keys_under_weak_lmk: bool,
     /// Whether B0 may bring a key from scheme U or T back to X9.17 form; without it 26.
     pub scheme_downgrade: bool,
+}
+
+impl Settings {
+    /// The strict profile: what a device has that was set up as PCI asks for, and nothing authorised.
+    #[must_use]
+    pub fn strict() -> Self {
+        Self {
+            atalla_variants: false,
+            single_des: false,
+            x917_export: false,
+            x917_import: false,
+            refuse_single_posing: true,
+            restrict_kcv: true,
+            separate_002: true,
+            restrict_pin_blocks: true,
+            zmk_translation: false,
+            lmk_pin_mode: PinMode::Native,
+            clear_pins: false,
+            lmk_pin_account_change: false,
+            weak_pin_checks: WeakPinChecks { local: true, global: true, rules: true },
+            tokens_in_translation: false,
+            tokens_in_verification: false,
+            format_34_output: false,
+            authorise_all: false,
+            require_port_lmk: true,
+            trusted_export_only: true,
+            trusted_import_only: true,
+            zmk_export: false,
+            zmk_import: false,
+            strong_keys_under_weak_lmk: false,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Settings {
@@ -127,6 +164,8 @@ impl Default for Settings {
             disabled_commands: Vec::new(),
             authorise_all: true,
             authorise_diagnostics: false,
+            multiple_activities: true,
+            require_port_lmk: false,
             firmware: FIRMWARE,
             sensitive_export: true,
             trusted_export_only: false,

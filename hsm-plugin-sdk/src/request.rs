@@ -325,7 +325,7 @@ impl<'h> Request<'h> {
     /// # Errors
     /// As [`Request::key`].
     pub fn zmk(&mut self, name: &'static str) -> Result<KeyField<'h>> {
-        let untagged = self.peek().is_some_and(|c| c.is_ascii_hexdigit());
+        let untagged = self.peek().is_some_and(|c| c.is_ascii_hexdigit() || c == b'K');
         let len = if untagged && self.hsm.double_length_zmk()? { 32 } else { 16 };
         self.key_field(name, KeyPurpose::ZMK, len)
     }

@@ -2,6 +2,7 @@
 //!
 //! [`Engine`] runs host commands in memory; [`Emulator`] puts it behind TCP ports.
 
+pub mod control;
 mod engine;
 pub mod net;
 mod server;

@@ -142,6 +142,18 @@ pub fn read_public_key<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, encoding: Optio
     req.bytes("Public key", len.into())
 }
 
+/// Length of the DER SEQUENCE that `rest` begins with; `None` if there is none, or not all of it.
+#[must_use]
+pub fn der_length(rest: &[u8]) -> Option<usize> {
+    let (len, header) = match rest {
+        [0x30, len @ 0..=0x7F, ..] => (usize::from(*len), 2),
+        [0x30, 0x81, len, ..] => (usize::from(*len), 3),
+        [0x30, 0x82, high, low, ..] => (usize::from(u16::from_be_bytes([*high, *low])), 4),
+        _ => return None,
+    };
+    Some(header + len).filter(|len| *len <= rest.len())
+}
+
 /// Reads authentication data: what comes before `;`, `~`, an LMK identifier at the end, or the end of the message.
 ///
 /// # Errors
@@ -370,7 +382,8 @@ pub fn read_pair_and_variant(req: &mut Request<'_>) -> Result<KeyPurpose> {
 
 /// First numbers of the LMK pairs in the order of their key type codes (keys.md 2).
 const PAIRS: [[u8; 2]; 15] = [
-    *b"04", *b"06", *b"14", *b"16", *b"18", *b"20", *b"22", *b"24", *b"26", *b"28", *b"30", *b"32", *b"34", *b"36", *b"38",
+    *b"04", *b"06", *b"14", *b"16", *b"18", *b"20", *b"22", *b"24", *b"26", *b"28", *b"30", *b"32", *b"34", *b"36",
+    *b"38",
 ];
 
 /// Reads the key data block type of GI and GK after its delimiter: whether the block is DER with an initial vector, as without the field.

@@ -106,7 +106,7 @@ pub fn import<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, kind: &LegacyKey) -> Res
         (false, true) => b'S',
         (false, false) => scheme_of(hsm, key, &field)?,
     };
-    resp.key(kind.under_lmk, hsm.legacy_wrap(key, scheme, attributes)?);
+    resp.key(kind.under_lmk, wrap(hsm, key, scheme, attributes)?);
     kind.check_value(&mut resp, hsm, key, options)?;
     Ok(resp)
 }
@@ -176,7 +176,7 @@ pub fn generate<'h>(
     hsm.command_permitted()?;
     let new = NewKey::generate(req, at, hsm, kind, LegacyOptions { scheme_zmk: b'0', ..options })?;
     let mut resp = hsm.response();
-    resp.key(kind.under_lmk, hsm.legacy_wrap(new.key, new.scheme_lmk, attributes)?);
+    resp.key(kind.under_lmk, wrap(hsm, new.key, new.scheme_lmk, attributes)?);
     if shows_check_value {
         kind.check_value(&mut resp, hsm, new.key, options)?;
     }
@@ -204,7 +204,7 @@ pub fn generate_for_zone<'h>(
     let zmk = hsm.open_source(&zmk)?;
     let new = NewKey::generate(req, at, hsm, kind, options)?;
     let under_zmk = hsm.key_export(new.key, zmk, new.scheme_zmk, variant)?;
-    let under_lmk = hsm.legacy_wrap(new.key, new.scheme_lmk, attributes)?;
+    let under_lmk = wrap(hsm, new.key, new.scheme_lmk, attributes)?;
     let mut resp = hsm.response();
     if lmk_first {
         resp.key(kind.under_lmk, under_lmk);
@@ -238,7 +238,7 @@ pub fn generate_for_terminal<'h>(
     let new = NewKey::generate(req, at, hsm, kind, options)?;
     let mut resp = hsm.response();
     resp.key(kind.under_kek, hsm.key_export(new.key, tmk, new.scheme_zmk, 0)?);
-    resp.key(kind.under_lmk, hsm.legacy_wrap(new.key, new.scheme_lmk, attributes)?);
+    resp.key(kind.under_lmk, wrap(hsm, new.key, new.scheme_lmk, attributes)?);
     Ok(resp)
 }
 
@@ -268,10 +268,10 @@ pub fn from_old_lmk<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, kind: &LegacyKey) 
 /// The scheme of a key that goes from the old LMK to the new one: as the request says, else a key block if it is one or has
 /// attributes for one, else as it came.
 #[must_use]
-pub fn translated_scheme(field: &KeyField<'_>, options: LegacyOptions, attributes: &[u8]) -> u8 {
+pub fn translated_scheme(field: &KeyField<'_>, options: LegacyOptions, attributes: Option<KeyAttributes<'_>>) -> u8 {
     match field.scheme() {
         _ if options.given => options.scheme_lmk,
-        _ if !attributes.is_empty() => b'S',
+        _ if attributes.is_some() => b'S',
         scheme => scheme.unwrap_or(b'0'),
     }
 }
@@ -279,7 +279,7 @@ pub fn translated_scheme(field: &KeyField<'_>, options: LegacyOptions, attribute
 /// GG, GY: forms a ZMK from components. A component is untagged, or under a key-block LMK a key block.
 ///
 /// # Errors
-/// 10 parity of the first component, 11 of another, 15, 17, 26, B5.
+/// 10 parity of the first component, 11 of another, 15, 17, 26, 27 lengths differ, A9 no component, B5, B6.
 pub fn form_zmk<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, components: usize) -> Result<Response<'h>> {
     let mut fields = Vec::with_capacity(components);
     for _ in 0..components {
@@ -289,25 +289,22 @@ pub fn form_zmk<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, components: usize) -> 
         fields.push(req.zmk("ZMK component")?);
     }
     let options = ZMK.options(req)?;
-    let attributes = attributes(req)?;
+    req.lmk_identifier()?;
+    let attributes = req.attributes(&AttributeGroup::VERSION)?;
     req.end()?;
 
     hsm.command_permitted()?;
-    let mut sum = None;
+    let mut components = Vec::with_capacity(fields.len());
     for field in &fields {
-        let component = hsm.component_open(KeyPurpose::ZMK, field.bytes()).map_err(|code| match code {
-            ErrorCode::SOURCE_KEY_PARITY if sum.is_some() => ErrorCode::DESTINATION_KEY_PARITY,
+        let component = hsm.key_component_open(KeyPurpose::ZMK, field.bytes()).map_err(|code| match code {
+            ErrorCode::SOURCE_KEY_PARITY if !components.is_empty() => ErrorCode::DESTINATION_KEY_PARITY,
             other => other,
         })?;
-        sum = Some(match sum {
-            None => component,
-            Some(sum) => hsm.component_add(sum, component)?,
-        });
+        components.push(component);
     }
-    let sum = sum.ok_or(ErrorCode::COMPONENT_COUNT)?;
-    let key = hsm.component_form(KeyPurpose::ZMK, sum)?;
+    let key = hsm.key_form(KeyPurpose::ZMK, components, attributes)?;
     let mut resp = hsm.response();
-    resp.key(ZMK.under_lmk, hsm.legacy_wrap(key, options.scheme_lmk, attributes)?);
+    resp.key(ZMK.under_lmk, hsm.key_wrap(key, options.scheme_lmk)?);
     ZMK.check_value(&mut resp, hsm, key, options)?;
     Ok(resp)
 }
@@ -436,35 +433,20 @@ fn scheme_of(hsm: &Hsm<'_>, key: KeyHandle, field: &KeyField<'_>) -> Result<u8> 
     })
 }
 
-/// Reads the LMK identifier, and the group `#` if it is there: usage 2A, mode of use 1A, key version number 2A, exportability 1A, number
-/// of optional blocks 2N, optional blocks. Returns the group without `#`; the host judges it.
+/// Reads the LMK identifier, and the group `#` of a key that comes without a key block, if it is there.
 ///
 /// # Errors
-/// 15 for a short group, AC for an optional block that leads out of the request.
-pub fn attributes<'h>(req: &mut Request<'h>) -> Result<&'h [u8]> {
+/// 13, 15, and as [`Request::attributes`].
+pub fn attributes<'h>(req: &mut Request<'h>) -> Result<Option<KeyAttributes<'h>>> {
     req.lmk_identifier()?;
-    if !req.accept(b'#') {
-        return Ok(&[]);
-    }
-    let (start, group) = (req.offset(), req.rest());
-    req.text("Key usage", 2)?;
-    req.text("Mode of use", 1)?;
-    req.text("Key version number", 2)?;
-    req.text("Exportability", 1)?;
-    for _ in 0..req.number("Number of optional blocks", 2)? {
-        let at = req.offset();
-        let block = |refusal: Refusal| Refusal { code: ErrorCode::OPTIONAL_BLOCK, offset: at, ..refusal };
-        req.text("Optional block identifier", 2).map_err(block)?;
-        let len = req.hex_number("Optional block length", 2).map_err(block)?;
-        let Some(len) = len.checked_sub(4) else {
-            return Err(req.refuse_with(
-                ErrorCode::OPTIONAL_BLOCK,
-                "Optional block length",
-                at + 2,
-                "must be 04 or more",
-            ));
-        };
-        req.text("Optional block", len).map_err(block)?;
-    }
-    Ok(group.get(..req.offset() - start).unwrap_or_default())
+    req.attributes(&AttributeGroup::DESCRIBE)
+}
+
+/// The key under the LMK, with attributes if the request gives them.
+fn wrap(hsm: &Hsm<'_>, key: KeyHandle, scheme: u8, attributes: Option<KeyAttributes<'_>>) -> Result<Vec<u8>> {
+    let key = match attributes {
+        Some(attributes) => hsm.key_describe(key, attributes)?,
+        None => key,
+    };
+    Ok(hsm.key_wrap(key, scheme)?)
 }

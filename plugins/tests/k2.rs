@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test: helpers may fail as tests do")]
 
-#[allow(dead_code, unreachable_pub, reason = "these tests need only the old LMK of it")]
 mod common;
 
 use common::old_variant_lmk;
@@ -14,7 +13,7 @@ use hsm_core::lmk::{Lmk, LmkId};
 use hsm_core::scheme::KeyScheme;
 use hsm_core::variant::{self, AtallaVariant, LmkUse};
 use hsm_core::{ChangeEntry, ChangeRole, ClearKey, LmkSlots, SecurityModule, Session, Settings, hex, kcv};
-use hsm_plugin_sdk::abi::{ErrorCode, KeyOps, KeyPurpose, MigrationOps};
+use hsm_plugin_sdk::abi::{ErrorCode, KeyOps, KeyPurpose};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -269,6 +268,8 @@ fn what_imports_and_exports_refuse() {
             let answer = run(&mut session, &request);
             assert_eq!(answer, code, "{request}: {}", why(&session));
         };
+        let usage = KeyType::parse(code.as_bytes()).unwrap().info().unwrap().usages[0];
+        let usage = if key == D && usage == "M3" { "M1" } else { usage };
         expect(format!("{import}{flag}{bad_zmk}{zone}"), "10");
         expect(format!("{import}{flag}{ZMK_FIELD}{zero}"), "11");
         expect(format!("{import}{flag}{ZMK_FIELD}{zone};0?0"), "26");
@@ -276,7 +277,7 @@ fn what_imports_and_exports_refuse() {
         expect(format!("{import}{flag}{ZMK_FIELD}{zone};003"), "15");
         expect(format!("{import}{flag}{ZMK_FIELD}{zone};0"), "15");
         expect(format!("{import}{flag}{ZMK_FIELD}{zone}99"), "15");
-        expect(format!("{import}{flag}{ZMK_FIELD}{zone}%00#72N00S00"), "15");
+        expect(format!("{import}{flag}{ZMK_FIELD}{zone}%00#{usage}N00S00"), "A1");
         expect(format!("{import}{flag}{ZMK_FIELD}{zone}%09"), "13");
         expect(format!("{import}{flag}{ZMK_FIELD}{}", &zone[1..]), "15");
         let forced = run(&mut session, &format!("{import}{flag}{ZMK_FIELD}{even};001"));
@@ -338,8 +339,11 @@ fn authorisation_is_what_each_page_asks() {
     expect(format!("GY2{DD}{DD}"), false);
     expect(format!("KA{}03", test("003", Single, D)), true);
 
-    let mut disabled = session(Settings { zmk_translation: false, ..Settings::default() });
+    let mut disabled = self::session(Settings { zmk_translation: false, ..Settings::default() });
     assert_eq!(run(&mut disabled, &format!("BY{ZMK_FIELD}{}", under_zmk(ZMK, Double, DD))), "17");
+    // Import with A6 is another setting.
+    let mut import_only = session(Settings { zmk_import: false, ..Settings::default() });
+    assert_eq!(&run(&mut import_only, &format!("BY{ZMK_FIELD}{}", under_zmk(ZMK, Double, DD)))[..2], "00");
 }
 
 #[test]
@@ -494,6 +498,10 @@ fn legacy_check_values() {
     assert_eq!(run(&mut session, &format!("KA{}04", test("001", Single, D))), "04");
     assert_eq!(run(&mut session, &format!("KA{}00", test("001", Single, D))), "10");
     assert_eq!(run(&mut session, &format!("KA{}0", test("001", Single, D))), "15");
+    // Type 2 is for BDKs (as type 0) and PVK pairs.
+    let zone = under_zmk(ZMK, KeyScheme::U, DD);
+    let want = format!("00{}{}", test("009", KeyScheme::U, DD), &kcv(&clear(DD))[..8]);
+    assert_eq!(run(&mut session, &format!("DW{ZMK_FIELD}{zone};0U2")), want);
     let restricted = Settings { restrict_kcv: true, ..Settings::default() };
     let mut restricted = self::session(restricted);
     assert_eq!(run(&mut restricted, &format!("KA{}01", test("001", Single, D))), "00D5D44F0000000000");
@@ -723,15 +731,15 @@ fn what_bw_refuses() {
         // Attributes that do not suit the key.
         (format!("BW011{zpk}%01"), "15"),
         (format!("BW011{zpk}%01#72N00S0"), "15"),
-        (format!("BW011{zpk}%01#V0N00S00"), "A6"),
-        (format!("BW011{zpk}%01#71N00S00"), "A6"),
+        (format!("BW011{zpk}%01#V0N00S00"), "BD"),
+        (format!("BW011{zpk}%01#71N00S00"), "BD"),
         (format!("BW011{zpk}%01#??N00S00"), "A6"),
         (format!("BW011{zpk}%01#72C00S00"), "A8"),
         (format!("BW011{zpk}%01#72Q00S00"), "A8"),
         (format!("BW011{zpk}%01#72Nc1S00"), "A9"),
         (format!("BW011{zpk}%01#72N00E00"), "AA"),
         (format!("BW011{zpk}%01#72N00X00"), "AA"),
-        (format!("BW011{zpk}%01#72N00S090004"), "AC"),
+        (format!("BW011{zpk}%01#72N00S090004"), "B3"),
         (format!("BW011{zpk}%01#72N00S0100"), "AC"),
         (format!("BW011{zpk}%01#72N00S010003"), "AC"),
         (format!("BW011{zpk}%01#72N00S0100FFL"), "AC"),
@@ -772,10 +780,10 @@ fn keys_of_type_002_become_what_separation_makes_of_them() {
     }
     assert_eq!(run(&mut session, &format!("BWF21{};70D", under_lmk(&old, "001", U, DD))), "10");
     // 002 is PVKs now: no other usage goes without migration.
-    assert_eq!(run(&mut session, &format!("BWFF1{field};002%01#71N00S00")), "A6");
+    assert_eq!(run(&mut session, &format!("BWFF1{field};002%01#71N00S00")), "BD");
     let answer = run(&mut session, &format!("BWF21{field};70D%01#71B00S00!11"));
     assert_eq!(open_block(&Lmk::test_keyblock_aes(), 1, &answer[2..answer.len() - 6]).key, clear(DD));
-    assert_eq!(run(&mut session, &format!("BWF21{field};70D%01#51B00S00")), "A6");
+    assert_eq!(run(&mut session, &format!("BWF21{field};70D%01#51B00S00")), "BD");
     let mut together = changing(old_variant_lmk(), ChangeRole::Old, Settings::default());
     assert_eq!(&run(&mut together, &format!("BWFF1{field};002%01#71N00S00"))[..2], "00");
 }
@@ -841,24 +849,32 @@ fn zmks_are_formed_from_key_block_components() {
     let sum = u128::from_str_radix(DD, 16).unwrap() ^ u128::from_str_radix(ZMK, 16).unwrap();
     let key = clear(&format!("{sum:032X}")).with_odd_parity();
     for options in ["", ";0S1", ";001"] {
-        let answer = run(&mut session, &format!("GY2{a}{b}{options}%01"));
+        let answer = run(&mut session, &format!("GY2{a}{b}{options}%01#0700"));
+        assert_eq!(&answer[..2], "00", "{}", why(&session));
         let (field, check) = first_field(&answer[2..], 0);
         let opened = open_block(&lmk, 1, field);
         assert_eq!((opened.key, check), (key.clone(), &kcv(&key)[..if options.is_empty() { 16 } else { 6 }]));
-        assert_eq!(opened.header.attributes, attributes("52", BlockAlgorithm::Tdes, ModeOfUse::Any, b"00"));
+        let header = attributes("52", BlockAlgorithm::Tdes, ModeOfUse::EncryptDecrypt, b"07");
+        assert_eq!(opened.header.attributes, header);
     }
-    let answer = run(&mut session, &format!("GY2{a}{b}%01#K0B00N00"));
-    assert_eq!(open_block(&lmk, 1, first_field(&answer[2..], 0).0).header.attributes.usage.to_string(), "K0");
     let mut expect = |request: String, code: &str| {
         assert_eq!(run(&mut session, &request), code, "{request}: {}", why(&session));
     };
-    expect(format!("GY2{a}{}%01", part(ZMK, b"00")), "B5");
-    expect(format!("GY2{a}{}%01", tdes_block(&lmk, 1, "72", ZMK)), "A6");
-    expect(format!("GY2{a}{b}%02"), "A1");
-    expect(format!("GY2{a}{b}%00"), "A1");
-    expect(format!("GY2{a}{b};0U0%01"), "26");
-    expect(format!("GY2{a}{b}%01#72B00S00"), "A6");
-    expect(format!("GY2{a}{}%01", component(DD)), "A1");
+    expect(format!("GY2{a}{b}%01"), "15");
+    expect(format!("GY2{a}{}%01#0000", part(ZMK, b"00")), "A9");
+    expect(format!("GY2{a}{}%01#0000", part(ZMK, b"c1")), "B5");
+    expect(format!("GY2{a}{b}%02#0000"), "A1");
+    expect(format!("GY2{a}{b}%00#0000"), "A1");
+    expect(format!("GY2{a}{b};0U0%01#0000"), "26");
+    expect(format!("GY2{a}{b}%01#c200"), "A9");
+    expect(format!("GY2{a}{}%01#0000", component(DD)), "A1");
+    // What is no ZMK does not become one.
+    let header = attributes("72", BlockAlgorithm::Tdes, ModeOfUse::EncryptDecrypt, b"c1");
+    let other = block(&lmk, 1, header, &OptionalBlocks::NONE, &clear(DD));
+    let header = attributes("72", BlockAlgorithm::Tdes, ModeOfUse::EncryptDecrypt, b"c2");
+    let others = block(&lmk, 1, header, &OptionalBlocks::NONE, &clear(ZMK));
+    let answer = run(&mut session, &format!("GY2{other}{others}%01#0000"));
+    assert_eq!(answer, "A6", "{}", why(&session));
 }
 
 #[test]
@@ -891,7 +907,7 @@ fn legacy_commands_work_under_key_block_lmks() {
             assert_eq!(&answer[..2], "00", "{command} {}", why(&session));
             assert_eq!(&answer[8..10], other);
             assert_eq!(run(&mut session, &format!("{request};0U0%0{id}")), "26");
-            assert_eq!(run(&mut session, &format!("{request}%0{id}#01N00N00")), "A6");
+            assert_eq!(run(&mut session, &format!("{request}%0{id}#01N00N00")), "BD");
         }
         // Exports, into the scheme of the key's length or the one asked for.
         for (command, usage, code) in
@@ -904,6 +920,9 @@ fn legacy_commands_work_under_key_block_lmks() {
             let answer = run(&mut session, &format!("{command}{zmk}{field};X01%0{id}"));
             assert_eq!(answer, format!("00{}08D7B4", under_zmk(ZMK, KeyScheme::X, DD)));
         }
+        // ZEKs leave a key-block LMK in key blocks only.
+        let field = tdes_block(&lmk, id, "22", DD);
+        assert_eq!(run(&mut session, &format!("FM0{zmk}{field}%0{id}")), "AA");
         let field = tdes_block(&lmk, id, "71", DD);
         assert_eq!(run(&mut session, &format!("AE{tmk}{field}%0{id}")), format!("00{}", under_zmk(TMK, U, DD)));
         let field = tdes_block(&lmk, id, "M3", DDD);
@@ -932,7 +951,7 @@ fn legacy_commands_work_under_key_block_lmks() {
         assert_eq!(run(&mut session, &format!("AS;0U0%0{id}")), "26");
         let field = tdes_block(&lmk, id, "72", DD);
         assert_eq!(run(&mut session, &format!("KA{field}01;001%0{id}")), "0008D7B4");
-        assert_eq!(run(&mut session, &format!("KA{field}00;001%0{id}")), "A6");
+        assert_eq!(run(&mut session, &format!("KA{field}03;001%0{id}")), "A6");
         // A key under a variant LMK is not one under this LMK.
         let mixed = run(&mut session, &format!("GC{zmk}{}%0{id}", test("001", Single, D)));
         assert_eq!(mixed, "A1");
@@ -943,26 +962,11 @@ fn legacy_commands_work_under_key_block_lmks() {
 fn a_component_is_of_no_use_as_a_key() {
     let mut session = plain();
     session.begin(*b"GY", None);
-    let part = session.component_open(KeyPurpose::ZMK, component(DD).as_bytes()).unwrap();
+    let part = session.key_component_open(KeyPurpose::ZMK, component(DD).as_bytes()).unwrap();
     let zpk = session.key_open(KeyPurpose::ZPK, test("001", KeyScheme::U, DD).as_bytes()).unwrap();
-    assert_eq!(session.legacy_wrap(part, b'U', b""), Err(ErrorCode::KEY_TYPE_CODE));
-    assert_eq!(session.key_wrap(part, b'U'), Err(ErrorCode::KEY_TYPE_CODE));
+    assert_eq!(session.key_wrap(part, b'U'), Err(ErrorCode::KEY_FUNCTION));
     assert_eq!(session.key_export(zpk, part, b'U', 0), Err(ErrorCode::KEY_FUNCTION));
-    assert_eq!(session.component_add(part, zpk), Err(ErrorCode::KEY_FUNCTION));
-    assert_eq!(session.component_form(KeyPurpose::ZMK, zpk), Err(ErrorCode::KEY_FUNCTION));
-    // As a key block, it does not serve as the key that its usage names either.
-    session.begin(*b"GY", Some(1));
-    let lmk = Lmk::test_keyblock_aes();
-    let header = attributes("52", BlockAlgorithm::Tdes, ModeOfUse::EncryptDecrypt, b"c1");
-    let field = block(&lmk, 1, header, &OptionalBlocks::NONE, &clear(DD));
-    let part = session.component_open(KeyPurpose::ZMK, field.as_bytes()).unwrap();
-    let zpk = session.key_open(KeyPurpose::ZPK, tdes_block(&lmk, 1, "72", DD).as_bytes()).unwrap();
-    assert_eq!(session.key_export(zpk, part, b'U', 0), Err(ErrorCode::KEY_FUNCTION));
-    // Components are formed only where that is authorised, whatever the command.
-    let mut closed = self::session(Settings { authorise_all: false, ..Settings::default() });
-    closed.begin(*b"ZZ", None);
-    let part = closed.component_open(KeyPurpose::ZMK, component(DD).as_bytes()).unwrap();
-    assert_eq!(closed.component_form(KeyPurpose::ZMK, part), Err(ErrorCode::NOT_AUTHORISED));
+    assert_eq!(session.key_form(KeyPurpose::ZMK, vec![part, zpk], None), Err(ErrorCode::KEY_FUNCTION));
 }
 
 /// Requests that succeed, one or more a command, for damage.

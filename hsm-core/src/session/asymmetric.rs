@@ -4,7 +4,7 @@ use super::Session;
 use super::keys::OpenKey;
 use crate::asymmetric::{
     AsymmetricError, CryptoSource, Curve, Digest, EcPrivate, EcPublic, EncryptionPadding, RsaPrivate, RsaPublic,
-    SignaturePadding,
+    SignaturePadding, object_identifier,
 };
 use crate::clear_key::{Algorithm, ClearKey};
 use crate::key_block::header::{
@@ -15,7 +15,7 @@ use crate::key_block::{KeyBlockError, rules, thales};
 use crate::lmk::{Lmk, LmkAlgorithm, LmkId, LmkPair, LmkScheme};
 use crate::mac::{HashAlgorithm, mac_matches};
 use crate::module::ChangeRole;
-use crate::rsa_encoding::{self, OCTET_STRING, PublicKeyEncoding, SEQUENCE, element, put_element};
+use crate::rsa_encoding::{self, BIT_STRING, INTEGER, OCTET_STRING, PublicKeyEncoding, SEQUENCE, element, put_element};
 use hsm_plugin_sdk::abi::{
     AsymmetricOps, BlockHeader, CertificateParts, ErrorCode, ImportedKey, KeyHandle, KeyOps, KeyPurpose, RsaPadding,
     SignatureAlgorithm, SignatureMethod,
@@ -37,6 +37,13 @@ const RSA_KEY_TYPES: [([u8; 2], ModeOfUse); 5] = [
     (*b"04", ModeOfUse::Any),
     (*b"05", ModeOfUse::Any),
 ];
+
+/// Public key encoding of a certificate request refused.
+const CSR_ENCODING: ErrorCode = ErrorCode::new("E2");
+/// Public key of a certificate request refused.
+const CSR_PUBLIC_KEY: ErrorCode = ErrorCode::new("E4");
+/// Subject of a certificate request refused.
+const CSR_SUBJECT: ErrorCode = ErrorCode::new("E8");
 
 /// Moduli longer than this need an AES LMK.
 const MAX_BITS_UNDER_TDES: u16 = 2048;
@@ -226,7 +233,7 @@ impl AsymmetricOps for Session {
 
     fn public_key_mac(&mut self, key: KeyHandle, authentication_data: &[u8]) -> Result<[u8; 4], ErrorCode> {
         let key = self.key_for(key, &[KeyPurpose::RSA_PUBLIC])?;
-        public_mac(&*self.lmk()?.clone(), key.key().bytes(), authentication_data)
+        public_mac(self.lmk()?, key.key().bytes(), authentication_data)
     }
 
     fn signature_generate(
@@ -277,6 +284,50 @@ impl AsymmetricOps for Session {
         }
     }
 
+    fn certificate_request(
+        &mut self,
+        key: KeyHandle,
+        encoding: [u8; 2],
+        public: &[u8],
+        method: SignatureMethod,
+        subject: &[u8],
+    ) -> Result<Vec<u8>, ErrorCode> {
+        let private = self.key_for(key, &[KeyPurpose::RSA_PRIVATE])?;
+        let key_info = match (self.private_key(&private)?, PublicKeyEncoding::parse(&encoding)) {
+            (PrivateKey::Rsa(key), Ok(encoding)) => {
+                let numbers = key.public().numbers().map_err(|_| ErrorCode::INTERNAL)?;
+                (numbers.encode(encoding) == public).then(|| rsa_encoding::subject_public_key_info(&numbers))
+            }
+            (PrivateKey::Ec(key), Err(_)) if encoding == *b"03" => {
+                let info = key.public().map_err(|_| ErrorCode::INTERNAL)?.encode();
+                (info == public).then_some(info)
+            }
+            _ => return self.refuse(CSR_ENCODING, "this kind of key does not have this encoding"),
+        };
+        let Some(key_info) = key_info else {
+            return self.refuse(CSR_PUBLIC_KEY, "the public key is not that of the private key");
+        };
+        if rsa_encoding::der_len(subject) != Ok(subject.len()) {
+            return self.refuse(CSR_SUBJECT, "the subject is not a DER SEQUENCE");
+        }
+        let Some(algorithm) = signature_identifier(method) else {
+            return self.refuse(ErrorCode::KEY_LENGTH_FLAG, "there is no signature algorithm with this hash");
+        };
+        let mut info = vec![INTEGER, 1, 0];
+        info.extend_from_slice(subject);
+        info.extend_from_slice(&key_info);
+        // No attributes.
+        info.extend_from_slice(&[0xA0, 0]);
+        let mut request = Vec::new();
+        put_element(&mut request, SEQUENCE, &info);
+        let signature = self.signature_generate(key, method, &request)?;
+        request.extend_from_slice(&algorithm);
+        put_element(&mut request, BIT_STRING, &[&[0], signature.as_slice()].concat());
+        let mut out = Vec::new();
+        put_element(&mut out, SEQUENCE, &request);
+        Ok(out)
+    }
+
     fn key_encrypt(
         &mut self,
         key: KeyHandle,
@@ -295,7 +346,7 @@ impl AsymmetricOps for Session {
             }
         };
         // Outside of a key block nothing keeps the attributes, so E (key blocks only) is not enough.
-        if key.attributes.is_some_and(|attributes| attributes.exportability != Exportability::Sensitive) {
+        if key.attributes().is_some_and(|attributes| attributes.exportability != Exportability::Sensitive) {
             return self.refuse(ErrorCode::EXPORTABILITY, "only keys of exportability S may leave their key block");
         }
         let PublicKey::Rsa(public) = self.public_key(&public)? else { return self.refuse_kind() };
@@ -356,13 +407,13 @@ impl AsymmetricOps for Session {
 
 /// A private key that an operation has taken out of its encoding.
 enum PrivateKey {
-    Rsa(RsaPrivate),
+    Rsa(Box<RsaPrivate>),
     Ec(EcPrivate),
 }
 
 /// A public key that an operation has taken out of its encoding.
 enum PublicKey {
-    Rsa(RsaPublic),
+    Rsa(Box<RsaPublic>),
     Ec(EcPublic),
 }
 
@@ -382,7 +433,7 @@ impl Session {
 
     /// Checks that a key's mode allows something. Under a variant LMK, where the type of the key says it, `otherwise` refuses.
     fn may(&mut self, key: &OpenKey, wanted: ModeOfUse, otherwise: ErrorCode) -> Result<(), ErrorCode> {
-        let Some(attributes) = key.attributes else { return Err(ErrorCode::INTERNAL) };
+        let Some(attributes) = key.attributes().copied() else { return Err(ErrorCode::INTERNAL) };
         let private = matches!(wanted, ModeOfUse::Sign | ModeOfUse::Decrypt);
         let (code, why) = if private && attributes.usage.id() != *b"03" {
             (ErrorCode::KEY_USAGE, format!("key usage {} is not for signatures or key management", attributes.usage))
@@ -422,7 +473,7 @@ impl Session {
         let ec = || EcPublic::decode(field).map(|(key, len)| (PublicKey::Ec(key), len));
         let rsa = |encoding| {
             let (numbers, len) = rsa_encoding::RsaPublicKey::decode(encoding, field).ok()?;
-            RsaPublic::new(&numbers).ok().map(|key| (PublicKey::Rsa(key), len))
+            RsaPublic::new(&numbers).ok().map(|key| (PublicKey::Rsa(Box::new(key)), len))
         };
         let read = match encoding {
             Some([b'0', b'3']) => ec().ok(),
@@ -476,7 +527,8 @@ impl Session {
             }
             (false, None) => {
                 self.key_may_import(key.purpose)?;
-                let symmetric = !matches!(key.purpose, KeyPurpose::RSA_PRIVATE | KeyPurpose::RSA_PUBLIC | KeyPurpose::HMAC);
+                let symmetric =
+                    !matches!(key.purpose, KeyPurpose::RSA_PRIVATE | KeyPurpose::RSA_PUBLIC | KeyPurpose::HMAC);
                 if key.aes || !symmetric {
                     return self.refuse(ErrorCode::KEY_FUNCTION, "only DES keys are imported under a variant LMK here");
                 }
@@ -514,18 +566,19 @@ impl Session {
             (LmkScheme::Variant, LmkScheme::Variant, None) => Ok(None),
             (LmkScheme::Variant, LmkScheme::KeyBlock, Some(header)) => Ok(Some(header)),
             (LmkScheme::KeyBlock, LmkScheme::KeyBlock, None) => {
-                let version = key.attributes.ok_or(ErrorCode::INTERNAL)?.key_version.id();
+                let version = key.attributes().ok_or(ErrorCode::INTERNAL)?.key_version.id();
                 Ok(Some(BlockHeader { mode: None, version, exportability: None, optional: b"00" }))
             }
             (LmkScheme::KeyBlock, LmkScheme::Variant, _) => {
                 self.refuse(ErrorCode::LMK_SCHEMES, "a key cannot go from a key-block LMK to a variant LMK")
             }
-            _ => self.refuse(ErrorCode::INPUT_DATA, "key block attributes are for keys from a variant to a key-block LMK"),
+            _ => self
+                .refuse(ErrorCode::INPUT_DATA, "key block attributes are for keys from a variant to a key-block LMK"),
         }
     }
 
     fn wrap_block(&mut self, lmk: &Lmk, key: &OpenKey, header: BlockHeader<'_>) -> Result<Vec<u8>, ErrorCode> {
-        let Some(mut attributes) = key.attributes else { return Err(ErrorCode::INTERNAL) };
+        let Some(mut attributes) = key.attributes().copied() else { return Err(ErrorCode::INTERNAL) };
         let scope = LmkId::new(self.lmk_id).map(Scope::Lmk).ok_or(ErrorCode::INTERNAL)?;
         let public = attributes.usage.id() == *b"02";
         let random = &mut *self.random;
@@ -569,7 +622,7 @@ impl Session {
             return self.refuse(ErrorCode::LMK_SCHEMES, "under a key-block LMK a private key is a key block");
         };
         let PrivateKey::Rsa(private) = self.private_key(key)? else { return self.refuse_kind() };
-        let attributes = key.attributes.map(|attributes| (attributes.usage.id(), attributes.mode));
+        let attributes = key.attributes().map(|attributes| (attributes.usage.id(), attributes.mode));
         let Some(key_type) = RSA_KEY_TYPES.iter().position(|known| Some(*known) == attributes) else {
             return self.refuse(ErrorCode::KEY_USAGE, "a variant LMK has no type for keys of this usage and mode");
         };
@@ -606,7 +659,8 @@ impl Session {
         if is_key_block(field) {
             return self.refuse_block("the key block", KeyBlockError::LmkScheme);
         }
-        let lengths = private_len(crate::asymmetric::MIN_RSA_BITS.into())..=private_len(crate::asymmetric::MAX_RSA_BITS.into());
+        let lengths =
+            private_len(crate::asymmetric::MIN_RSA_BITS.into())..=private_len(crate::asymmetric::MAX_RSA_BITS.into());
         if !lengths.contains(&field.len()) || !field.len().is_multiple_of(8) {
             return self.refuse(ErrorCode::PRIVATE_KEY_LENGTH, "no RSA private key under the LMK has this length");
         }
@@ -676,6 +730,50 @@ fn hash_algorithm(id: [u8; 2]) -> Option<HashAlgorithm> {
     })
 }
 
+/// The AlgorithmIdentifier of a signature (RFC 4055, RFC 5758).
+fn signature_identifier(method: SignatureMethod) -> Option<Vec<u8>> {
+    const RSA: &[u8] = &[6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1];
+    const ECDSA: &[u8] = &[6, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 4, 3];
+    let hash = hash_algorithm(method.hash)?;
+    let contents = match method.algorithm {
+        SignatureAlgorithm::RsaPkcs1 => {
+            let arc = match hash {
+                HashAlgorithm::Md5 => 4,
+                HashAlgorithm::Sha1 => 5,
+                HashAlgorithm::Sha256 => 11,
+                HashAlgorithm::Sha384 => 12,
+                HashAlgorithm::Sha512 => 13,
+                HashAlgorithm::Sha224 => 14,
+            };
+            [RSA, &[arc, 5, 0]].concat()
+        }
+        SignatureAlgorithm::RsaPss => {
+            let mut identifier = Vec::new();
+            put_element(&mut identifier, SEQUENCE, &[object_identifier(hash), &[5, 0]].concat());
+            let mut mask = Vec::new();
+            put_element(&mut mask, SEQUENCE, &[RSA, &[8], &identifier].concat());
+            let mut fields = Vec::new();
+            put_element(&mut fields, 0xA0, &identifier);
+            put_element(&mut fields, 0xA1, &mask);
+            put_element(&mut fields, 0xA2, &[INTEGER, 1, hash.output_len() as u8]);
+            let mut parameters = Vec::new();
+            put_element(&mut parameters, SEQUENCE, &fields);
+            [RSA, &[10], &parameters].concat()
+        }
+        SignatureAlgorithm::Ecdsa => match hash {
+            HashAlgorithm::Md5 => return None,
+            HashAlgorithm::Sha1 => vec![6, 7, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 4, 1],
+            HashAlgorithm::Sha224 => [ECDSA, &[1]].concat(),
+            HashAlgorithm::Sha256 => [ECDSA, &[2]].concat(),
+            HashAlgorithm::Sha384 => [ECDSA, &[3]].concat(),
+            HashAlgorithm::Sha512 => [ECDSA, &[4]].concat(),
+        },
+    };
+    let mut out = Vec::new();
+    put_element(&mut out, SEQUENCE, &contents);
+    Some(out)
+}
+
 /// The padding of an RSA signature; `None` for ECDSA.
 fn rsa_signature_padding(method: SignatureMethod) -> Option<SignaturePadding> {
     match method.algorithm {
@@ -701,7 +799,7 @@ fn private_key(key: &OpenKey) -> Result<PrivateKey, AsymmetricError> {
     match key.algorithm() {
         Algorithm::Rsa => {
             let (crt, _) = rsa_encoding::RsaPrivateKey::decode(der).map_err(|_| AsymmetricError::PrivateKey)?;
-            RsaPrivate::from_crt(&crt).map(PrivateKey::Rsa)
+            RsaPrivate::from_crt(&crt).map(Box::new).map(PrivateKey::Rsa)
         }
         Algorithm::Ec => EcPrivate::decode(der).map(PrivateKey::Ec),
         _ => Err(AsymmetricError::PrivateKey),

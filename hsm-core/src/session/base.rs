@@ -81,6 +81,10 @@ impl BaseOps for Session {
         if !self.state.lmks.slots.contains_key(&id) {
             return self.refuse(ErrorCode::LMK_INVALID, format!("no LMK is loaded in slot {id:02}"));
         }
+        if let Some(port) = self.port_lmk.filter(|port| *port != id && self.state.settings.require_port_lmk) {
+            let why = format!("LMK {id:02} may not be selected on the port of LMK {port:02}");
+            return self.refuse(ErrorCode::LMK_INVALID, why);
+        }
         self.lmk_id = id;
         Ok(())
     }

@@ -31,7 +31,7 @@ pub(super) struct OpenKey {
     cipher: Option<BlockCipher>,
     pub(super) purpose: KeyPurpose,
     /// What the header of the key block says that the key came from.
-    pub(super) attributes: Option<Attributes>,
+    attributes: Option<Attributes>,
     /// The optional blocks of that key block.
     optional: OptionalBlocks,
     /// Whether it is a component, of no use but to form a key.
@@ -369,19 +369,19 @@ impl KeyOps for Session {
 impl Session {
     /// Whether an activity is authorised.
     pub(super) fn authorised(&self, activity: &str) -> bool {
-        let settings = &self.state.settings;
-        if activity == "diag.host" { settings.authorise_diagnostics } else { settings.authorise_all }
+        let state = &self.state;
+        state.authorisation.check(self.lmk_id, activity, &state.settings, self.module.now())
     }
 
-    pub(super) fn require(&mut self, category: &str, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        if let Some(permission) = self.page_permission() {
-            return permission;
-        }
+    fn require(&mut self, category: &str, purpose: KeyPurpose) -> Result<(), ErrorCode> {
         self.require_activity(category, purpose.as_str())
     }
 
     /// Refuses with 17 unless an activity is authorised: `subject` is a key type, a key usage or a command.
     fn require_activity(&mut self, category: &str, subject: &str) -> Result<(), ErrorCode> {
+        if let Some(permission) = self.page_permission() {
+            return permission;
+        }
         self.require_named(&format!("{category}.{}.host", subject.to_ascii_lowercase()))
     }
 
@@ -407,7 +407,7 @@ impl Session {
         Ok(rule)
     }
 
-    fn unwrap_under_lmk(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<OpenKey, ErrorCode> {
+    pub(super) fn unwrap_under_lmk(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<OpenKey, ErrorCode> {
         let rule = self.rule(purpose)?;
         let lmk = self.lmk()?.clone();
         if matches!(field.first(), Some(b'S' | b'R')) || lmk.scheme() == LmkScheme::KeyBlock {
@@ -469,7 +469,7 @@ impl Session {
     }
 
     /// Reads a key field that is a cryptogram; a reference into user storage is followed.
-    pub(super) fn cryptogram_field(&mut self, field: &[u8]) -> Result<(KeyScheme, Vec<u8>), ErrorCode> {
+    fn cryptogram_field(&mut self, field: &[u8]) -> Result<(KeyScheme, Vec<u8>), ErrorCode> {
         let untagged = if field.len() == 32 { Untagged::Double } else { Untagged::Single };
         match KeyField::parse(field, untagged) {
             Ok((KeyField::Cryptogram { scheme, digits }, len)) if len == field.len() => {
@@ -502,7 +502,7 @@ impl Session {
     }
 
     /// The scheme of a letter for a key that exists: its length must fit. A single-length key is written without a tag.
-    pub(super) fn fitting_scheme(&mut self, key: &OpenKey, letter: u8) -> Result<KeyScheme, ErrorCode> {
+    fn fitting_scheme(&mut self, key: &OpenKey, letter: u8) -> Result<KeyScheme, ErrorCode> {
         let scheme = match (letter, key.key().len()) {
             (b'0' | b'Z', 8) => KeyScheme::Single,
             (b'0', 16) => KeyScheme::Double,

@@ -115,7 +115,8 @@ impl PinOps for Session {
         pvv: [u8; 4],
     ) -> Result<bool, ErrorCode> {
         self.pin_verification_allowed()?;
-        let expected = self.pvv(pin, pvk, account, pvki)?;
+        let pvk = self.pvk_for_use(pvk, KeyUse::Verify)?;
+        let expected = self.compute_pvv(pin, &pvk, account, pvki)?;
         Ok(self.verdict(expected.ct_eq(&pvv).into()))
     }
 }

@@ -3,10 +3,10 @@
 use super::Session;
 use crate::clear_key::ClearKey;
 use crate::hex;
+use crate::kcv;
 use crate::lmk::{Lmk, LmkPair};
 use crate::mac::HashAlgorithm;
 use crate::printer::{Document, PRINT_FIELDS, PrintFormat, PrintValues};
-use crate::kcv;
 use hsm_plugin_sdk::abi::{
     AccountField, ErrorCode, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, PinHandle, PrintOps, VerifyOps,
 };
@@ -206,7 +206,8 @@ impl Session {
         split: bool,
         fields: &[u8],
     ) -> Result<bool, ErrorCode> {
-        let mut values = PrintValues { fields: split_fields(fields).take(PRINT_FIELDS).collect(), ..Default::default() };
+        let mut values =
+            PrintValues { fields: split_fields(fields).take(PRINT_FIELDS).collect(), ..Default::default() };
         let part = match (split, key.len()) {
             (false, len) => len,
             (true, 8) => 4,

@@ -45,7 +45,8 @@ impl Session {
         let mut digits = self.characters(item);
         digits.truncate(len);
         if !digits.iter().all(u8::is_ascii_hexdigit) {
-            return self.refuse(ErrorCode::USER_STORAGE_EMPTY, format!("user storage {index:03X} holds something else"));
+            return self
+                .refuse(ErrorCode::USER_STORAGE_EMPTY, format!("user storage {index:03X} holds something else"));
         }
         Ok(digits)
     }

@@ -1,8 +1,10 @@
 //! Operations on PIN verification values, offsets and PINs under the LMK.
 
 use super::Session;
+use super::keys::{KeyUse, OpenKey};
 use super::pins::PVKS;
 use crate::clear_key::Algorithm;
+use crate::module::{ChangeEntry, ChangeRole};
 use crate::lmk::{Lmk, LmkAlgorithm};
 use crate::lmk_pin::{self, LmkPinError, PinAlgorithm, PinForm};
 use crate::lmk_table::{self, LmkTableError};
@@ -13,8 +15,9 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// A natural PIN of the IBM method, and how many digits the command checks at least.
+/// A natural PIN of the IBM method, the PVK that it is from, and how many digits the command checks at least.
 pub(super) struct NaturalPin {
+    pvk: KeyHandle,
     digits: Zeroizing<[u8; 16]>,
     check_length: usize,
 }
@@ -69,11 +72,8 @@ impl VerifyOps for Session {
         account: AccountField<'_>,
         pvki: u8,
     ) -> Result<[u8; 4], ErrorCode> {
-        self.pvk_pair_check(pvk)?;
-        let account = self.account_12(account)?;
-        let pvk = self.key_for(pvk, PVKS)?;
-        let pvv = pin_verify::pvv(pvk.cipher()?, &account, pvki.wrapping_sub(b'0'), self.pin(pin)?.digits());
-        pvv.map(|pvv| pvv.map(|digit| b'0' + digit)).or_else(|error| self.refuse(code(&error), error.to_string()))
+        let pvk = self.pvk_for_use(pvk, KeyUse::Generate)?;
+        self.compute_pvv(pin, &pvk, account, pvki)
     }
 
     fn ibm_natural_pin(
@@ -84,6 +84,7 @@ impl VerifyOps for Session {
         table: &[u8],
         validation_data: &[u8],
     ) -> Result<(NaturalPinHandle, bool), ErrorCode> {
+        let handle = pvk;
         let pvk = self.key_for(pvk, PVKS)?;
         if pvk.algorithm() != Algorithm::Des {
             return self.refuse(ErrorCode::KEY_LENGTH, "the PVK must be a DES key");
@@ -95,30 +96,25 @@ impl VerifyOps for Session {
             [b'1', c @ b'0'..=b'2'] => 10 + usize::from(c - b'0'),
             _ => return self.refuse(ErrorCode::INPUT_DATA, "the check length must be 04 to 12"),
         };
+        let cipher = pvk.cipher()?;
         let natural = ValidationData::parse(validation_data, &account)
-            .and_then(|data| pvk.cipher().map_or(Err(PinVerifyError::Table), |pvk| pin_verify::natural_pin(pvk, &table, &data)));
+            .and_then(|data| pin_verify::natural_pin(cipher, &table, &data));
         let digits = natural.or_else(|error| self.refuse(code(&error), error.to_string()))?;
         if self.naturals.len() >= super::MAX_HANDLES {
             return Err(ErrorCode::INTERNAL);
         }
-        self.naturals.push(NaturalPin { digits, check_length });
+        self.naturals.push(Arc::new(NaturalPin { pvk: handle, digits, check_length }));
         let handle = NaturalPinHandle::from_index(self.naturals.len() as u32 - 1);
         let warns = pvk.attributes().is_none() || self.state.settings.key_block_pvk_warning;
         Ok((handle, warns && pvk.key().len() > 8))
     }
 
-    fn ibm_verify(
-        &mut self,
-        pin: PinHandle,
-        natural: NaturalPinHandle,
-        offset: [u8; 12],
-    ) -> Result<bool, ErrorCode> {
+    fn ibm_verify(&mut self, pin: PinHandle, natural: NaturalPinHandle, offset: [u8; 12]) -> Result<bool, ErrorCode> {
         self.pin_verification_allowed()?;
-        let natural = self.natural(natural)?;
-        let verified = Offset::parse(&offset).and_then(|offset| {
-            let pin = self.pin(pin).map_err(|_| PinVerifyError::NotADigit)?;
-            pin_verify::verify_offset(&natural.digits, pin.digits(), &offset, natural.check_length)
-        });
+        let natural = self.natural_for_use(natural, KeyUse::Verify)?;
+        let pin = self.pin(pin)?;
+        let verified = Offset::parse(&offset)
+            .and_then(|offset| pin_verify::verify_offset(&natural.digits, pin.digits(), &offset, natural.check_length));
         match verified {
             Ok(verified) => Ok(self.verdict(verified)),
             Err(error) => self.refuse(code(&error), error.to_string()),
@@ -126,7 +122,8 @@ impl VerifyOps for Session {
     }
 
     fn ibm_offset(&mut self, pin: PinHandle, natural: NaturalPinHandle) -> Result<[u8; 12], ErrorCode> {
-        let (natural, pin) = (self.natural(natural)?, self.pin(pin)?);
+        let natural = self.natural_for_use(natural, KeyUse::Generate)?;
+        let pin = self.pin(pin)?;
         if pin.len() < natural.check_length {
             return self.refuse(ErrorCode::PIN_LENGTH, "the PIN is shorter than the check length");
         }
@@ -137,7 +134,7 @@ impl VerifyOps for Session {
     }
 
     fn ibm_pin(&mut self, natural: NaturalPinHandle, offset: [u8; 12]) -> Result<PinHandle, ErrorCode> {
-        let natural = self.natural(natural)?;
+        let natural = self.natural_for_use(natural, KeyUse::Generate)?;
         let pin = Offset::parse(&offset).and_then(|offset| {
             let long_enough = offset.digits().len() >= natural.check_length;
             let pin = if long_enough { offset.to_pin(&natural.digits) } else { Err(PinVerifyError::Offset) }?;
@@ -208,11 +205,7 @@ impl VerifyOps for Session {
         Ok(self.verdict(same.into()))
     }
 
-    fn pin_may_be_chosen(
-        &mut self,
-        pin: PinHandle,
-        excluded: Option<(u8, u8, &[u8])>,
-    ) -> Result<(), ErrorCode> {
+    fn pin_may_be_chosen(&mut self, pin: PinHandle, excluded: Option<(u8, u8, &[u8])>) -> Result<(), ErrorCode> {
         let pin = self.pin(pin)?.clone();
         if let Some(table) = excluded {
             self.excluded_table(table, pin.len())?;
@@ -268,8 +261,10 @@ impl VerifyOps for Session {
 
     fn lmk_pin_decrypt(&mut self, field: &[u8], account: AccountField<'_>) -> Result<PinHandle, ErrorCode> {
         let lmk = self.lmk()?.clone();
-        if lmk.algorithm() != LmkAlgorithm::Aes256 && !field.starts_with(b"J") && field.len() != self.pin_form().digits {
-            return self.refuse(ErrorCode::LMK_PIN_INVALID, "a PIN under the LMK has one digit more than the PIN length");
+        if lmk.algorithm() != LmkAlgorithm::Aes256 && !field.starts_with(b"J") && field.len() != self.pin_form().digits
+        {
+            return self
+                .refuse(ErrorCode::LMK_PIN_INVALID, "a PIN under the LMK has one digit more than the PIN length");
         }
         self.open_lmk_pin(&lmk, field, account)
     }
@@ -338,11 +333,7 @@ impl VerifyOps for Session {
 
     fn decimalisation_table_translate(&mut self, field: &[u8]) -> Result<Vec<u8>, ErrorCode> {
         let old = self.old_lmk()?;
-        let table = lmk_table::decrypt(&old, field);
-        let table = self.or_refuse_table(table)?;
-        self.check_table(&table)?;
-        let translated = lmk_table::encrypt(self.lmk()?, &table);
-        self.or_refuse_table(translated)
+        self.translate_table(&old, field)
     }
 }
 
@@ -359,6 +350,25 @@ impl Session {
         verified
     }
 
+    /// The Visa PVV as ASCII digits. For generation and verification, which need another mode of use of the PVK.
+    pub(super) fn compute_pvv(
+        &mut self,
+        pin: PinHandle,
+        pvk: &OpenKey,
+        account: AccountField<'_>,
+        pvki: u8,
+    ) -> Result<[u8; 4], ErrorCode> {
+        let account = self.account_12(account)?;
+        let pvv = pin_verify::pvv(pvk.cipher()?, &account, pvki.wrapping_sub(b'0'), self.pin(pin)?.digits());
+        pvv.map(|pvv| pvv.map(|digit| b'0' + digit)).or_else(|error| self.refuse(code(&error), error.to_string()))
+    }
+
+    /// A PVK pair that may be used in this way.
+    pub(super) fn pvk_for_use(&mut self, pvk: KeyHandle, usage: KeyUse) -> Result<Arc<OpenKey>, ErrorCode> {
+        self.pvk_pair_check(pvk)?;
+        self.key_for_use(pvk, PVKS, usage)
+    }
+
     /// Hexadecimal digits from user storage: `len` of them from an index of 3 hexadecimal digits on.
     fn stored(&mut self, index: [u8; 3], len: usize) -> Result<Vec<u8>, ErrorCode> {
         self.stored_item(storage_index(index)?, len)
@@ -366,11 +376,17 @@ impl Session {
 
     /// The LMK in key change storage.
     fn old_lmk(&mut self) -> Result<Arc<Lmk>, ErrorCode> {
-        self.refuse(ErrorCode::KEY_CHANGE_STORAGE, "no old LMK is in key change storage")
+        match self.state.lmks.change_storage.get(&self.lmk_id) {
+            Some(ChangeEntry { lmk, role: ChangeRole::Old }) => Ok(lmk.clone()),
+            _ => self.refuse(ErrorCode::KEY_CHANGE_STORAGE, "no old LMK is in key change storage"),
+        }
     }
 
-    fn natural(&self, handle: NaturalPinHandle) -> Result<&NaturalPin, ErrorCode> {
-        self.naturals.get(handle.index() as usize).ok_or(ErrorCode::INTERNAL)
+    /// A natural PIN whose PVK may be used in this way.
+    fn natural_for_use(&mut self, handle: NaturalPinHandle, usage: KeyUse) -> Result<Arc<NaturalPin>, ErrorCode> {
+        let natural = self.naturals.get(handle.index() as usize).ok_or(ErrorCode::INTERNAL)?.clone();
+        self.key_for_use(natural.pvk, PVKS, usage)?;
+        Ok(natural)
     }
 
     fn pin_form(&self) -> PinForm {
@@ -403,8 +419,8 @@ impl Session {
         let mut stored = Zeroizing::new(stored);
         if let [b'K', index @ ..] = field {
             let index = index.try_into().map_err(|_| ErrorCode::INPUT_DATA)?;
-            let aes = self.state.settings.encrypted_decimalisation_tables
-                && self.lmk()?.algorithm() == LmkAlgorithm::Aes256;
+            let aes =
+                self.state.settings.encrypted_decimalisation_tables && self.lmk()?.algorithm() == LmkAlgorithm::Aes256;
             *stored = self.stored(index, if aes { 32 } else { 16 })?;
             if aes {
                 stored.insert(0, b'L');
@@ -419,6 +435,15 @@ impl Session {
         let table = self.or_refuse_table(table)?;
         self.check_table(&table)?;
         Ok(table)
+    }
+
+    /// A decimalisation table from another LMK to the selected one.
+    fn translate_table(&mut self, from: &Lmk, field: &[u8]) -> Result<Vec<u8>, ErrorCode> {
+        let table = lmk_table::decrypt(from, field);
+        let table = self.or_refuse_table(table)?;
+        self.check_table(&table)?;
+        let translated = lmk_table::encrypt(self.lmk()?, &table);
+        self.or_refuse_table(translated)
     }
 
     fn check_table(&mut self, table: &DecimalisationTable) -> Result<(), ErrorCode> {
@@ -527,6 +552,33 @@ fn code(error: &PinVerifyError) -> ErrorCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{LmkSlots, SecurityModule, Settings};
+    use hsm_plugin_sdk::abi::AccountForm;
+
+    #[test]
+    fn tables_and_pins_from_another_lmk() {
+        let slots = LmkSlots { slots: [(0, Arc::new(Lmk::test_variant()))].into(), ..LmkSlots::default() };
+        let mut session = Session::new(SecurityModule::new(slots, Settings::default()));
+        let (aes, tdes) = (Lmk::test_keyblock_aes(), Lmk::test_keyblock_tdes());
+        let translated = session.translate_table(&aes, b"L7E852B114933025E9389968E16B8CAAB");
+        assert_eq!(translated.unwrap(), b"FD64FC3FAD504BB3");
+        assert_eq!(session.translate_table(&tdes, b"709F26B22464E96A").unwrap(), b"FD64FC3FAD504BB3");
+        assert_eq!(session.translate_table(&tdes, b"FD64FC3FAD504BB3"), Err(ErrorCode::DECIMALISATION_TABLE));
+        let weak = DecimalisationTable::from_digits(b"0000000000000000").unwrap();
+        let weak = lmk_table::encrypt(&tdes, &weak).unwrap();
+        assert_eq!(session.translate_table(&tdes, &weak), Err(ErrorCode::DECIMALISATION_TABLE));
+
+        let account = AccountField { form: AccountForm::Twelve, digits: b"550000025321" };
+        let pin = Pin::from_digits(b"1234").unwrap();
+        let stored = lmk_pin::encrypt(&aes, session.pin_form(), b"550000025321", &pin).unwrap();
+        let handle = session.open_lmk_pin(&aes, &stored, account).unwrap();
+        assert_eq!(session.lmk_pin_encrypt(handle, account).unwrap(), b"01234");
+        // Another PIN length than the device has now.
+        let handle = session.open_lmk_pin(&tdes, b"01234FFFF", account).unwrap();
+        assert_eq!(session.lmk_pin_encrypt(handle, account).unwrap(), b"01234");
+        let handle = session.open_lmk_pin(&tdes, b"0123456", account).unwrap();
+        assert_eq!(session.lmk_pin_encrypt(handle, account), Err(ErrorCode::INPUT_DATA));
+    }
 
     #[test]
     fn regular_pins_repeat_or_count() {

@@ -113,7 +113,6 @@ purposes! {
     RSA_PUBLIC = "00D", "RSA public key, which a MAC protects";
     NEW_KEY = "NEW", "a key made or imported in this request, not yet in a key block";
     KEY_BLOCK = "FFF", "whatever the key block says";
-    COMPONENT = "CMP", "a component of a key: of no use but to form the key";
 }
 
 impl KeyPurpose {

@@ -1,6 +1,7 @@
 //! The host operations, by family. One table per family makes the host's trait, the guest's functions and the import table.
 
 mod asymmetric;
+mod authorisation;
 mod base;
 mod card;
 mod dukpt;
@@ -15,6 +16,7 @@ mod verify;
 pub use asymmetric::{
     AsymmetricOps, BlockHeader, CertificateParts, ImportedKey, RsaPadding, SignatureAlgorithm, SignatureMethod,
 };
+pub use authorisation::AuthorisationOps;
 pub use base::{BaseOps, FieldKind};
 pub use card::CardOps;
 pub use dukpt::DukptOps;
@@ -45,6 +47,7 @@ macro_rules! families {
 
 families! {
     asymmetric AsymmetricOps,
+    authorisation AuthorisationOps,
     base BaseOps,
     card CardOps,
     dukpt DukptOps,

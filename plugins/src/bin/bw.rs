@@ -52,7 +52,11 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
 
     let source = if code == *b"F2" { source } else { destination };
     let scheme = legacy::translated_scheme(&key, options, attributes);
-    let (translated, key) = hsm.old_lmk_translate(source, destination, key.bytes(), scheme, attributes)?;
+    let translated = hsm.old_lmk_translate(source, destination, key.bytes(), scheme, attributes);
+    let (translated, key) = translated.map_err(|code| match code {
+        ErrorCode::KEY_TYPE => ErrorCode::KEY_TYPE_CODE,
+        other => other,
+    })?;
     let mut resp = hsm.response();
     resp.key("Key under the new LMK", translated);
     if let Some(shown) = check_value {

@@ -4,10 +4,10 @@
 //! |---|---|---|
 //! | Components | 3 × 16H or 32H | the length is a setting; key blocks under a key-block LMK |
 //! | `;` reserved, key scheme (LMK), check value type | 1A, 1A, 1A | optional group |
-//! | `#` attributes | 8A, nA | optional, key-block LMK: usage, mode, version, exportability, optional blocks |
+//! | `#` key version number, optional blocks | 4A, nA | key-block LMK |
 //!
 //! Response: ZMK under the LMK, check value, 16H or (type 1) 6H. Errors: 10 parity of the first component, 11 of another, 15,
-//! 17 authorised state, 26, B5. Source: keys.md 7 (GG).
+//! 17 authorised state, 26, 27 lengths differ, A9 no component, B5, B6. Source: keys.md 7 (GG).
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;

@@ -47,7 +47,6 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     hsm.account_check(account)?;
     diebold.check(hsm)?;
     let pin = terminal.decode(hsm, key, account)?;
-    let verified =
-        hsm.diebold_verify(pin, diebold.pointer, diebold.algorithm, account, validation_data, offset)?;
+    let verified = hsm.diebold_verify(pin, diebold.pointer, diebold.algorithm, account, validation_data, offset)?;
     dukpt::answer(hsm, verified, false, bdk, &terminal, mac)
 }

@@ -3,7 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses some of it")]
 
 use hsm_core::lmk::{Lmk, LmkPair};
-use hsm_core::{ChangeEntry, ChangeRole, ClearKey, LmkSlots, SecurityModule, Settings};
+use hsm_core::printer::MemoryPrinter;
+use hsm_core::{ChangeEntry, ChangeRole, ClearKey, LmkSlots, SecurityModule, Session, Settings};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +29,10 @@ const RANDOM: [&[u8; 2]; 16] =
 
 /// Vectors that are not a device's behaviour after all, each with its reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    ("thales_host_commands_variant-099", "a simulator's CI: TDES DUKPT and a KSN longer than its descriptor says (pins.md 2.12)"),
+    (
+        "thales_host_commands_variant-099",
+        "a simulator's CI: TDES DUKPT and a KSN longer than its descriptor says (pins.md 2.12)",
+    ),
     ("thales_host_commands_variant-100", "as 099"),
     ("thales_host_commands_variant-101", "as 099"),
     ("thales_host_commands_variant-103", "a simulator's CK: as 099"),
@@ -87,7 +91,11 @@ fn module(vector: &Vector) -> Option<SecurityModule> {
         scheme_downgrade: true,
         ..Settings::default()
     };
-    Some(SecurityModule::new(slots, settings))
+    let module = SecurityModule::new(slots, settings);
+    module.set_printer(Some(Box::new(MemoryPrinter::default())));
+    let load = hsm_plugins::COMMANDS.iter().find(|c| c.code == *b"PA")?;
+    load.respond(b">L>010^P>L", &mut Session::new(module.clone()), false);
+    Some(module)
 }
 
 /// The old LMK of the vectors of BW: the test set, in each pair with another last byte of the left half. Only pair 14-15 is
@@ -144,7 +152,10 @@ pub fn vectors() -> Vec<Vector> {
                 continue;
             }
             let lmk = inputs["lmk"].as_str().unwrap_or("variant").to_owned();
-            let response = text(&expected["response_command"]) + &text(&expected["response_body"]);
+            // Some sources assert the error code only; then the rest was recomputed.
+            let whole = &expected["recomputed"]["full_response_body_recomputed"];
+            let body_of_response = if whole.is_string() { whole } else { &expected["response_body"] };
+            let response = text(&expected["response_command"]) + &text(body_of_response);
             all.push(Vector {
                 id: text(&row["id"]),
                 lmk,
@@ -219,6 +230,11 @@ pub fn agrees(vector: &Vector, answer: &[u8]) -> bool {
         return want.len() == answer.len() && want[..20] == answer[..20];
     }
     let has_block = want.windows(2).any(|w| w == b"S0" || w == b"S1");
+    if vector.code == *b"GM" {
+        // Some rows show the hash as text: on the wire it is raw bytes.
+        let shown: String = answer.iter().skip(4).map(|b| format!("{b:02X}")).collect();
+        return want.get(..4) == answer.get(..4) && want.get(4..) == Some(shown.as_bytes());
+    }
     if RANDOM.contains(&&vector.code) || has_block {
         return shape(want) == shape(answer);
     }

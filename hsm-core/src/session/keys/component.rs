@@ -30,7 +30,8 @@ impl Session {
                 let (block_algorithm, len) = self.algorithm_field(given.algorithm)?;
                 let version = given.key_version.and_then(|id| KeyVersion::new(id).ok());
                 let component = version.filter(|version| version.component().is_some());
-                let whole = KeyAttributes { key_version: component.map_or(given.key_version, |_| Some(*b"00")), ..*given };
+                let whole =
+                    KeyAttributes { key_version: component.map_or(given.key_version, |_| Some(*b"00")), ..*given };
                 let mut attributes = self.given_attributes(&whole, block_algorithm)?;
                 attributes.key_version = component.unwrap_or(first);
                 self.allow_length(len)?;

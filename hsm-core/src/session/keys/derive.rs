@@ -117,6 +117,10 @@ impl Session {
             if attributes.key_version.component().is_none() {
                 return self.refuse(ErrorCode::KEY_VERSION, "the key block does not hold a component");
             }
+            if !rule.allows(core::str::from_utf8(&attributes.usage.id()).unwrap_or_default()) {
+                let why = format!("key usage {} is not for a key of type {purpose:?}", attributes.usage);
+                return self.refuse(ErrorCode::KEY_USAGE, why);
+            }
             OpenKey::new(opened.key, purpose, Some(attributes)).with_optional(opened.optional)
         } else {
             let Some(key_type) = rule.key_type else {

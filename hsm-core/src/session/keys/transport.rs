@@ -140,7 +140,8 @@ impl Session {
             return Ok(());
         }
         let is_zmk = key_type == Some(KeyType::ZMK);
-        if is_zmk && !self.state.settings.zmk_import {
+        // BY has a setting of its own.
+        if is_zmk && !self.state.settings.zmk_import && self.command != *b"BY" {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "import of ZMKs is disabled");
         }
         self.require("import", purpose)

@@ -242,6 +242,17 @@ host_operations! {
         /// Whether a signature over data is right: 76 if its length or the key's kind does not suit the key, 74.
         fn signature_verify(key: KeyHandle, method: SignatureMethod, data: &[u8], signature: &[u8]) -> bool;
 
+        /// A PKCS#10 certificate request (DER) for a private key's public key, which must be the one given, in its encoding.
+        ///
+        /// E2 unknown encoding, E4 another public key, E8 if the subject is not a DER SEQUENCE, and as `signature_generate`.
+        @slow fn certificate_request(
+            key: KeyHandle,
+            encoding: [u8; 2],
+            public: &[u8],
+            method: SignatureMethod,
+            subject: &[u8],
+        ) -> Vec<u8>;
+
         /// Encrypts a key under a public key: the encrypted data block and, if it is DER, the initial vector in it.
         ///
         /// 76 if the modulus is too short, 86 hash, AA if the key may not be exported.

@@ -17,20 +17,20 @@ host_operations! {
 
         /// Prints a PIN mailer. `document` is `A` or `B` for the first or second mailer of a two-up form, `C` for a one-up form; `pin` is a PIN
         /// under the LMK. Gives the check value: 12 digits more than a PIN under the LMK has.
-        fn print_pin(document: u8, account: AccountField<'_>, pin: &[u8], fields: &[u8]) -> (Vec<u8>, bool);
+        @slow fn print_pin(document: u8, account: AccountField<'_>, pin: &[u8], fields: &[u8]) -> (Vec<u8>, bool);
 
         /// Whether a PIN under the LMK and its account have this check value.
         fn print_pin_verify(account: AccountField<'_>, pin: &[u8], check_value: &[u8]) -> bool;
 
         /// Prints a PIN solicitation mailer. Gives the check value of the reference number, 12 digits.
-        fn print_solicitation(document: u8, account: AccountField<'_>, fields: &[u8]) -> ([u8; 12], bool);
+        @slow fn print_solicitation(document: u8, account: AccountField<'_>, fields: &[u8]) -> ([u8; 12], bool);
 
         /// Whether the reference number of an account has this check value.
         fn print_solicitation_verify(account: AccountField<'_>, check_value: [u8; 12]) -> bool;
 
         /// Generates a key component and prints it. Gives the component under the LMK as a key field of the scheme, and its check value.
         /// `attributes` are those of its key block; without them a key block gets the usual ones for the purpose.
-        fn print_component(
+        @slow fn print_component(
             purpose: KeyPurpose,
             scheme: u8,
             attributes: Option<KeyAttributes<'_>>,
@@ -39,7 +39,7 @@ host_operations! {
 
         /// Generates a key and prints it, in parts if it is to be `split`. Gives the key under the LMK as a key field of the scheme, and
         /// its check value. `attributes` as for a component.
-        fn print_new_key(
+        @slow fn print_new_key(
             purpose: KeyPurpose,
             scheme: u8,
             attributes: Option<KeyAttributes<'_>>,
@@ -48,6 +48,6 @@ host_operations! {
         ) -> (Vec<u8>, [u8; 8], bool);
 
         /// Prints a TMK.
-        fn print_terminal_key(key: KeyHandle, fields: &[u8]) -> bool;
+        @slow fn print_terminal_key(key: KeyHandle, fields: &[u8]) -> bool;
     }
 }

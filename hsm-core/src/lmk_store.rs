@@ -1,0 +1,670 @@
+//! The LMK store: LMKs at rest, in one file encrypted under a passphrase or a key file.
+//!
+//! | Bytes | Contents |
+//! |---|---|
+//! | 8 | `HSM-LMK` and a line feed |
+//! | 2 | format version, 1 |
+//! | 1 | what the secret is: 0 passphrase, 1 key file |
+//! | 1 | lanes of Argon2id |
+//! | 4 | memory of Argon2id in KiB |
+//! | 4 | passes of Argon2id |
+//! | 16 | salt |
+//! | 12 | nonce |
+//! | 4 | length of the rest |
+//! | n | the LMKs under AES-256-GCM, and its tag of 16 bytes; everything before is authenticated too |
+//!
+//! Numbers are big-endian. Salt and nonce are new with every write. A file that is anything else is refused and never replaced:
+//! only what could be opened can be changed. Keys in memory are erased when they are dropped.
+
+mod contents;
+mod generate;
+
+pub use generate::{ComponentError, Components, LmkKind};
+
+use crate::lmk::{Lmk, LmkAlgorithm, LmkScheme};
+use crate::module::{ChangeEntry, ChangeRole, LmkInfo, LmkSlots, MAX_LMK_ID, system_random};
+use crate::private_file::{self, FileError, WriteLock};
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use aes_gcm::{Aes256Gcm, Nonce};
+use argon2::{Argon2, Params, Version};
+use rand_core::Rng;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+const MAGIC: &[u8; 8] = b"HSM-LMK\n";
+const VERSION: u16 = 1;
+const HEADER: usize = 52;
+const TAG: usize = 16;
+
+/// Longest store: 20 slots with two variant LMKs each and comments take some 30 KiB.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Longest key file, and shortest.
+const MAX_KEY_FILE: u64 = 64 * 1024;
+const MIN_KEY_FILE: usize = 16;
+
+/// Shortest passphrase of a new store, in characters.
+const MIN_PASSPHRASE: usize = 8;
+
+/// Longest comment in bytes.
+pub const MAX_COMMENT: usize = 100;
+
+/// What a store is encrypted under.
+pub struct StoreSecret {
+    bytes: Zeroizing<Vec<u8>>,
+    is_key_file: bool,
+}
+
+impl core::fmt::Debug for StoreSecret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(if self.is_key_file { "StoreSecret { key file }" } else { "StoreSecret { passphrase }" })
+    }
+}
+
+impl StoreSecret {
+    /// A passphrase.
+    #[must_use]
+    pub fn passphrase(text: &str) -> Self {
+        Self { bytes: Zeroizing::new(text.as_bytes().to_vec()), is_key_file: false }
+    }
+
+    /// The first line of a file as passphrase. Only the file's owner may have access to it.
+    ///
+    /// # Errors
+    /// [`StoreError::File`], or [`StoreError::Secret`] if the line is empty or not UTF-8.
+    pub fn passphrase_file(path: &Path) -> Result<Self, StoreError> {
+        let bytes = private_file::read(path, MAX_KEY_FILE)?;
+        let line = bytes.split(|c| *c == b'\n').next().unwrap_or_default();
+        let line = core::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).unwrap_or_default();
+        if line.is_empty() {
+            return Err(StoreError::Secret("the passphrase file does not begin with a line of text"));
+        }
+        Ok(Self::passphrase(line))
+    }
+
+    /// A key file: all its bytes, at least 16. Only its owner may have access to it.
+    ///
+    /// # Errors
+    /// [`StoreError::File`], or [`StoreError::Secret`] for fewer bytes.
+    pub fn key_file(path: &Path) -> Result<Self, StoreError> {
+        let bytes = private_file::read(path, MAX_KEY_FILE)?;
+        if bytes.len() < MIN_KEY_FILE {
+            return Err(StoreError::Secret("a key file has at least 16 bytes"));
+        }
+        Ok(Self { bytes, is_key_file: true })
+    }
+
+    fn kind(&self) -> u8 {
+        u8::from(self.is_key_file)
+    }
+}
+
+/// How hard it is made to try secrets: the parameters of Argon2id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hardness {
+    /// Memory in KiB, 8 times `lanes` to 1 GiB.
+    pub memory_kib: u32,
+    /// Passes over the memory, 1 to 64.
+    pub passes: u32,
+    /// Lanes, 1 to 16.
+    pub lanes: u8,
+}
+
+impl Default for Hardness {
+    /// The second recommendation of RFC 9106: 64 MiB, 3 passes, 4 lanes.
+    fn default() -> Self {
+        Self { memory_kib: 64 * 1024, passes: 3, lanes: 4 }
+    }
+}
+
+impl Hardness {
+    fn is_sane(self) -> bool {
+        (1..=16).contains(&self.lanes)
+            && (8 * u32::from(self.lanes)..=1024 * 1024).contains(&self.memory_kib)
+            && (1..=64).contains(&self.passes)
+    }
+
+    fn key(self, secret: &StoreSecret, salt: &[u8; 16]) -> Result<Zeroizing<[u8; 32]>, StoreError> {
+        let unusable = |_| StoreError::Damaged("the key derivation parameters are unusable");
+        let params = Params::new(self.memory_kib, self.passes, u32::from(self.lanes), Some(32)).map_err(unusable)?;
+        let mut key = Zeroizing::new([0u8; 32]);
+        Argon2::new(argon2::Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into(&secret.bytes, salt, &mut *key)
+            .map_err(unusable)?;
+        Ok(key)
+    }
+}
+
+/// Why a store cannot be opened, made or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The file itself.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// There is a file already.
+    #[error("{} exists already", .0.display())]
+    Exists(PathBuf),
+    /// The file is something else.
+    #[error("{} is not an LMK store", .0.display())]
+    Foreign(PathBuf),
+    /// The store was written by a later version.
+    #[error("the LMK store has format version {0}, this program knows version {VERSION}")]
+    Version(u16),
+    /// The store needs the other kind of secret.
+    #[error("the LMK store is encrypted under a {0}")]
+    SecretKind(&'static str),
+    /// The secret is wrong, or the store was changed.
+    #[error(
+        "the LMK store does not open: the passphrase or key file is wrong, or the file was damaged or tampered with"
+    )]
+    Authentication,
+    /// The store's header or contents are impossible.
+    #[error("the LMK store is damaged: {0}")]
+    Damaged(&'static str),
+    /// Another program replaced the store since it was opened.
+    #[error("the LMK store was replaced by another program meanwhile; nothing was written")]
+    Replaced,
+    /// A secret that cannot be used.
+    #[error("{0}")]
+    Secret(&'static str),
+    /// A change that the device does not allow either.
+    #[error("{0}")]
+    Rule(String),
+}
+
+/// A slot's entry in key change storage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredChange {
+    /// Whether keys are translated from it, or to it.
+    pub role: ChangeRole,
+    /// The LMK.
+    pub lmk: Arc<Lmk>,
+    /// Its comment.
+    pub comment: String,
+}
+
+/// An LMK in its slot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredLmk {
+    /// The LMK.
+    pub lmk: Arc<Lmk>,
+    /// Whether it is a live LMK, not a test LMK.
+    pub live: bool,
+    /// Free text without control characters, up to [`MAX_COMMENT`] bytes.
+    pub comment: String,
+    /// The slot's entry in key change storage.
+    pub change: Option<StoredChange>,
+}
+
+/// What a store holds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StoredLmks {
+    slots: BTreeMap<u8, StoredLmk>,
+    default: u8,
+}
+
+impl StoredLmks {
+    /// The slots in use, by identifier.
+    #[must_use]
+    pub fn slots(&self) -> &BTreeMap<u8, StoredLmk> {
+        &self.slots
+    }
+
+    /// Identifier of the default LMK.
+    #[must_use]
+    pub fn default_id(&self) -> u8 {
+        self.default
+    }
+
+    /// Names the default LMK.
+    ///
+    /// # Errors
+    /// [`StoreError::Rule`] for an empty slot.
+    pub fn set_default(&mut self, id: u8) -> Result<(), StoreError> {
+        self.slot(id)?;
+        self.default = id;
+        Ok(())
+    }
+
+    /// Loads an LMK into an empty slot. The first LMK becomes the default one.
+    ///
+    /// # Errors
+    /// [`StoreError::Rule`]: the slot is in use or does not exist, a bad comment, a published test LMK that is to be live.
+    pub fn load(&mut self, id: u8, lmk: Lmk, live: bool, comment: &str) -> Result<(), StoreError> {
+        if id > MAX_LMK_ID {
+            return Err(StoreError::Rule(format!("LMK identifiers are 00 to {MAX_LMK_ID}, not {id:02}")));
+        }
+        if self.slots.contains_key(&id) {
+            return Err(StoreError::Rule(format!("slot {id:02} is in use")));
+        }
+        check_comment(comment)?;
+        check_status(&lmk, live)?;
+        if self.slots.is_empty() {
+            self.default = id;
+        }
+        let lmk = StoredLmk { lmk: Arc::new(lmk), live, comment: comment.to_owned(), change: None };
+        self.slots.insert(id, lmk);
+        Ok(())
+    }
+
+    /// Replaces the LMK of a slot; the LMK it had goes to key change storage as the old one.
+    ///
+    /// # Errors
+    /// [`StoreError::Rule`]: an empty slot, an occupied key change storage, the same LMK again, a variant LMK after a key-block
+    /// LMK (host.md 7.4), a published test LMK where a live one was.
+    pub fn change(&mut self, id: u8, lmk: Lmk, comment: &str) -> Result<(), StoreError> {
+        self.check_change(id, &lmk, comment)?;
+        let slot = self.slot(id)?;
+        let old = core::mem::replace(&mut slot.lmk, Arc::new(lmk));
+        let old_comment = core::mem::replace(&mut slot.comment, comment.to_owned());
+        slot.change = Some(StoredChange { role: ChangeRole::Old, lmk: old, comment: old_comment });
+        Ok(())
+    }
+
+    /// Puts a new LMK into key change storage, where it waits for [`activate`](Self::activate).
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub fn load_new(&mut self, id: u8, lmk: Lmk, comment: &str) -> Result<(), StoreError> {
+        self.check_change(id, &lmk, comment)?;
+        let entry = StoredChange { role: ChangeRole::New, lmk: Arc::new(lmk), comment: comment.to_owned() };
+        self.slot(id)?.change = Some(entry);
+        Ok(())
+    }
+
+    /// Exchanges the LMK of a slot and the new one that waits in key change storage.
+    ///
+    /// # Errors
+    /// [`StoreError::Rule`] if none waits.
+    pub fn activate(&mut self, id: u8) -> Result<(), StoreError> {
+        let slot = self.slot(id)?;
+        let Some(entry) = slot.change.as_mut().filter(|entry| entry.role == ChangeRole::New) else {
+            return Err(StoreError::Rule(format!("no new LMK waits in key change storage for slot {id:02}")));
+        };
+        core::mem::swap(&mut slot.lmk, &mut entry.lmk);
+        core::mem::swap(&mut slot.comment, &mut entry.comment);
+        entry.role = ChangeRole::Old;
+        Ok(())
+    }
+
+    /// Deletes a slot's entry in key change storage.
+    ///
+    /// # Errors
+    /// [`StoreError::Rule`] if there is none.
+    pub fn delete_change(&mut self, id: u8) -> Result<(), StoreError> {
+        match self.slot(id)?.change.take() {
+            Some(_) => Ok(()),
+            None => Err(StoreError::Rule(format!("key change storage holds no LMK for slot {id:02}"))),
+        }
+    }
+
+    /// Deletes an LMK and its entry in key change storage.
+    ///
+    /// # Errors
+    /// [`StoreError::Rule`]: an empty slot, or the default LMK while there are others.
+    pub fn delete(&mut self, id: u8) -> Result<(), StoreError> {
+        self.slot(id)?;
+        if self.default == id && self.slots.len() > 1 {
+            return Err(StoreError::Rule(format!("LMK {id:02} is the default LMK: name another one first")));
+        }
+        self.slots.remove(&id);
+        Ok(())
+    }
+
+    /// Whether any LMK is live.
+    #[must_use]
+    pub fn has_live(&self) -> bool {
+        self.slots.values().any(|slot| slot.live)
+    }
+
+    /// Puts the LMKs into the slots of a module, over those that are there.
+    pub fn load_into(&self, slots: &mut LmkSlots) {
+        for (id, stored) in &self.slots {
+            slots.slots.insert(*id, stored.lmk.clone());
+            slots.info.insert(*id, LmkInfo { live: stored.live, comment: stored.comment.clone() });
+            match &stored.change {
+                Some(entry) => {
+                    let entry = ChangeEntry { lmk: entry.lmk.clone(), role: entry.role };
+                    slots.change_storage.insert(*id, entry)
+                }
+                None => slots.change_storage.remove(id),
+            };
+        }
+        if !self.slots.is_empty() {
+            slots.default = self.default;
+        }
+    }
+
+    fn slot(&mut self, id: u8) -> Result<&mut StoredLmk, StoreError> {
+        self.slots.get_mut(&id).ok_or_else(|| StoreError::Rule(format!("no LMK is loaded in slot {id:02}")))
+    }
+
+    fn check_change(&mut self, id: u8, lmk: &Lmk, comment: &str) -> Result<(), StoreError> {
+        check_comment(comment)?;
+        let slot = self.slot(id)?;
+        check_status(lmk, slot.live)?;
+        if slot.change.is_some() {
+            return Err(StoreError::Rule(format!("key change storage holds an LMK for slot {id:02}: delete it first")));
+        }
+        if *slot.lmk == *lmk {
+            return Err(StoreError::Rule(format!("slot {id:02} has this LMK already")));
+        }
+        if slot.lmk.scheme() == LmkScheme::KeyBlock && lmk.scheme() == LmkScheme::Variant {
+            return Err(StoreError::Rule("keys cannot go from a key-block LMK to a variant LMK".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn check_comment(comment: &str) -> Result<(), StoreError> {
+    if comment.len() > MAX_COMMENT || comment.chars().any(char::is_control) {
+        return Err(StoreError::Rule(format!("a comment has at most {MAX_COMMENT} bytes and no control characters")));
+    }
+    Ok(())
+}
+
+fn check_status(lmk: &Lmk, live: bool) -> Result<(), StoreError> {
+    let published = [Lmk::test_variant(), Lmk::test_keyblock_aes(), Lmk::test_keyblock_tdes()];
+    if live && published.contains(lmk) {
+        return Err(StoreError::Rule("a published test LMK cannot be live".to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether a file begins as an LMK store does.
+///
+/// # Errors
+/// [`StoreError::File`] if it cannot be read.
+pub fn is_store(path: &Path) -> Result<bool, StoreError> {
+    Ok(private_file::read(path, MAX_FILE)?.starts_with(MAGIC))
+}
+
+/// Whether a store is encrypted under a key file, for asking for the right secret.
+///
+/// # Errors
+/// [`StoreError::File`], [`StoreError::Foreign`].
+pub fn wants_key_file(path: &Path) -> Result<bool, StoreError> {
+    match private_file::read(path, MAX_FILE)?.strip_prefix(MAGIC) {
+        Some([_, _, kind, ..]) => Ok(*kind == 1),
+        _ => Err(StoreError::Foreign(path.to_owned())),
+    }
+}
+
+/// Reads a store.
+///
+/// # Errors
+/// [`StoreError`]; the file is never changed.
+pub fn read(path: &Path, secret: &StoreSecret) -> Result<StoredLmks, StoreError> {
+    let bytes = private_file::read(path, MAX_FILE)?;
+    decrypt(&bytes, path, secret).map(|(contents, _)| contents)
+}
+
+/// A store that is being changed. Nothing is written before [`save`](Self::save); no other writer gets in meanwhile.
+#[derive(Debug)]
+pub struct StoreWriter {
+    lock: WriteLock,
+    secret: StoreSecret,
+    hardness: Hardness,
+    /// Header of the file that was opened; `None` for a new store.
+    header: Option<[u8; HEADER]>,
+    /// The LMKs, to be changed.
+    pub contents: StoredLmks,
+}
+
+impl StoreWriter {
+    /// Begins a new store.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] if there is a file, [`StoreError::Secret`] for a short passphrase, or [`StoreError::File`].
+    pub fn create(path: &Path, secret: StoreSecret, hardness: Hardness) -> Result<Self, StoreError> {
+        if !secret.is_key_file && core::str::from_utf8(&secret.bytes).map_or(0, |s| s.chars().count()) < MIN_PASSPHRASE
+        {
+            return Err(StoreError::Secret("a passphrase has at least 8 characters"));
+        }
+        if !hardness.is_sane() {
+            return Err(StoreError::Secret("the key derivation parameters are out of range"));
+        }
+        let lock = WriteLock::take(path)?;
+        if std::fs::symlink_metadata(lock.path()).is_ok() {
+            return Err(StoreError::Exists(lock.path().to_owned()));
+        }
+        Ok(Self { lock, secret, hardness, header: None, contents: StoredLmks::default() })
+    }
+
+    /// Opens a store to change it.
+    ///
+    /// # Errors
+    /// As [`read`], and [`FileError::Locked`] while another process changes it.
+    pub fn open(path: &Path, secret: StoreSecret) -> Result<Self, StoreError> {
+        let lock = WriteLock::take(path)?;
+        let bytes = private_file::read(lock.path(), MAX_FILE)?;
+        let (contents, hardness) = decrypt(&bytes, path, &secret)?;
+        let header = bytes.first_chunk().copied();
+        Ok(Self { lock, secret, hardness, header, contents })
+    }
+
+    /// Encrypts the store under another secret from the next [`save`](Self::save) on.
+    pub fn set_secret(&mut self, secret: StoreSecret) {
+        self.secret = secret;
+    }
+
+    /// Replaces the file as a whole. If it fails, or the process dies, the file is the old one or the new one.
+    ///
+    /// # Errors
+    /// [`StoreError::File`], or [`StoreError::Replaced`] if the file is not the one that was opened.
+    pub fn save(&mut self) -> Result<(), StoreError> {
+        let current = match private_file::read(self.lock.path(), MAX_FILE) {
+            Ok(bytes) => bytes.first_chunk().copied(),
+            Err(FileError::NotFound(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        // The header's salt and nonce name this very version of the file.
+        if current != self.header || (self.header.is_none() && self.lock.path().exists()) {
+            return Err(StoreError::Replaced);
+        }
+        let bytes = encrypt(&self.contents, &self.secret, self.hardness)?;
+        let header = bytes.first_chunk().copied();
+        self.lock.replace(&bytes)?;
+        self.header = header;
+        Ok(())
+    }
+}
+
+fn encrypt(contents: &StoredLmks, secret: &StoreSecret, hardness: Hardness) -> Result<Vec<u8>, StoreError> {
+    let mut random = system_random();
+    let (mut salt, mut nonce) = ([0u8; 16], [0u8; 12]);
+    random.fill_bytes(&mut salt);
+    random.fill_bytes(&mut nonce);
+    let mut plain = contents::encode(contents);
+
+    let mut file = Vec::with_capacity(HEADER + plain.len() + TAG);
+    file.extend_from_slice(MAGIC);
+    file.extend_from_slice(&VERSION.to_be_bytes());
+    file.extend_from_slice(&[secret.kind(), hardness.lanes]);
+    file.extend_from_slice(&hardness.memory_kib.to_be_bytes());
+    file.extend_from_slice(&hardness.passes.to_be_bytes());
+    file.extend_from_slice(&salt);
+    file.extend_from_slice(&nonce);
+    file.extend_from_slice(&((plain.len() + TAG) as u32).to_be_bytes());
+
+    let key = hardness.key(secret, &salt)?;
+    let cipher = Aes256Gcm::new(&(*key).into());
+    let tag = cipher
+        .encrypt_inout_detached(&Nonce::from(nonce), &file, plain.as_mut_slice().into())
+        .map_err(|_| StoreError::Damaged("the contents are too long"))?;
+    file.extend_from_slice(&plain);
+    file.extend_from_slice(&tag);
+    Ok(file)
+}
+
+fn decrypt(bytes: &[u8], path: &Path, secret: &StoreSecret) -> Result<(StoredLmks, Hardness), StoreError> {
+    const SHORT: StoreError = StoreError::Damaged("the file is too short");
+    if !bytes.starts_with(MAGIC) {
+        return Err(StoreError::Foreign(path.to_owned()));
+    }
+    let (header, body) = bytes.split_first_chunk::<HEADER>().ok_or(SHORT)?;
+    let mut rest = header.get(MAGIC.len()..).unwrap_or_default();
+    let version = u16::from_be_bytes(take(&mut rest).ok_or(SHORT)?);
+    if version != VERSION {
+        return Err(StoreError::Version(version));
+    }
+    let [kind, lanes] = take(&mut rest).ok_or(SHORT)?;
+    let memory_kib = u32::from_be_bytes(take(&mut rest).ok_or(SHORT)?);
+    let passes = u32::from_be_bytes(take(&mut rest).ok_or(SHORT)?);
+    let salt: [u8; 16] = take(&mut rest).ok_or(SHORT)?;
+    let nonce: [u8; 12] = take(&mut rest).ok_or(SHORT)?;
+    let len = u32::from_be_bytes(take(&mut rest).ok_or(SHORT)?);
+    let hardness = Hardness { memory_kib, passes, lanes };
+    if !hardness.is_sane() {
+        return Err(StoreError::Damaged("the key derivation parameters are out of range"));
+    }
+    if len as usize != body.len() {
+        return Err(StoreError::Damaged("the file has another length than it says"));
+    }
+    let Some((sealed, tag)) = body.split_last_chunk::<TAG>() else { return Err(SHORT) };
+    match kind {
+        0 | 1 if kind == secret.kind() => {}
+        0 => return Err(StoreError::SecretKind("passphrase")),
+        1 => return Err(StoreError::SecretKind("key file")),
+        _ => return Err(StoreError::Damaged("the kind of its secret is unknown")),
+    }
+    let key = hardness.key(secret, &salt)?;
+    let mut plain = Zeroizing::new(sealed.to_vec());
+    Aes256Gcm::new(&(*key).into())
+        .decrypt_inout_detached(&Nonce::from(nonce), header, plain.as_mut_slice().into(), &(*tag).into())
+        .map_err(|_| StoreError::Authentication)?;
+    let contents = contents::decode(&plain).ok_or(StoreError::Damaged("its contents make no sense"))?;
+    Ok((contents, hardness))
+}
+
+/// The first `N` bytes of what is left.
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*taken)
+}
+
+/// One line of the LMK table (console command VT).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LmkRow {
+    /// Identifier, two digits.
+    pub id: String,
+    /// `No`, or `Yes` with the number of authorised activities at host and console; `-` for a store that no emulator runs on.
+    pub authorised: String,
+    /// `Variant` or `KeyBlock`.
+    pub scheme: &'static str,
+    /// `3DES(2key)`, `3DES(3key)` or `AES-256`.
+    pub algorithm: &'static str,
+    /// `Live` or `Test`; `Old` or `New` in key change storage.
+    pub status: &'static str,
+    /// Six digits of the check value.
+    pub check: String,
+    /// The comment.
+    pub comment: String,
+}
+
+impl LmkRow {
+    /// The line of an LMK.
+    #[must_use]
+    pub fn new(id: u8, lmk: &Lmk, status: &'static str, authorised: &str, comment: &str) -> Self {
+        Self {
+            id: format!("{id:02}"),
+            authorised: authorised.to_owned(),
+            scheme: match lmk.scheme() {
+                LmkScheme::Variant => "Variant",
+                LmkScheme::KeyBlock => "KeyBlock",
+            },
+            algorithm: match lmk.algorithm() {
+                LmkAlgorithm::Tdes2 => "3DES(2key)",
+                LmkAlgorithm::Tdes3 => "3DES(3key)",
+                LmkAlgorithm::Aes256 => "AES-256",
+            },
+            status,
+            check: crate::hex::encode(lmk.check_value().get(..3).unwrap_or_default()),
+            comment: comment.to_owned(),
+        }
+    }
+
+    /// The lines of a store: its LMKs, and its key change storage.
+    #[must_use]
+    pub fn of_store(store: &StoredLmks) -> (Vec<Self>, Vec<Self>) {
+        let row = |(id, slot): (&u8, &StoredLmk)| Self::new(*id, &slot.lmk, status(slot.live), "-", &slot.comment);
+        let change = store.slots.iter().filter_map(|(id, slot)| {
+            let entry = slot.change.as_ref()?;
+            Some(Self::new(*id, &entry.lmk, role(entry.role), "-", &entry.comment))
+        });
+        (store.slots.iter().map(row).collect(), change.collect())
+    }
+
+    /// The lines of a running module: its LMKs, and its key change storage.
+    #[must_use]
+    pub fn of_module(module: &crate::SecurityModule) -> (Vec<Self>, Vec<Self>) {
+        let (lmks, settings, authorisation) = (module.lmks(), module.settings(), module.authorisation());
+        let row = |(id, lmk): (&u8, &Arc<Lmk>)| {
+            let info = lmks.info.get(id).cloned().unwrap_or_default();
+            let authorised = match authorisation.counts(*id, &settings, module.now()) {
+                (0, 0) => "No".to_owned(),
+                (host, console) => format!("Yes({host}H,{console}C)"),
+            };
+            Self::new(*id, lmk, status(info.live), &authorised, &info.comment)
+        };
+        let change = lmks.change_storage.iter();
+        let change = change.map(|(id, entry)| Self::new(*id, &entry.lmk, role(entry.role), "-", ""));
+        (lmks.slots.iter().map(row).collect(), change.collect())
+    }
+
+    /// The cells, in the order of [`HEAD`](Self::HEAD).
+    #[must_use]
+    pub fn cells(&self) -> [&str; 7] {
+        [&self.id, &self.authorised, self.scheme, self.algorithm, self.status, &self.check, &self.comment]
+    }
+
+    /// The table's column heads.
+    pub const HEAD: [&str; 7] = ["ID", "Authorized", "Scheme", "Algorithm", "Status", "Check", "Comments"];
+}
+
+fn status(live: bool) -> &'static str {
+    if live { "Live" } else { "Test" }
+}
+
+fn role(role: ChangeRole) -> &'static str {
+    match role {
+        ChangeRole::Old => "Old",
+        ChangeRole::New => "New",
+    }
+}
+
+/// The LMK table as text, laid out as the device's (host.md 8).
+#[must_use]
+pub fn vt_table(lmks: &[LmkRow], change: &[LmkRow]) -> String {
+    let mut text = String::from("LMK table:\n");
+    table(&mut text, lmks, "No LMKs loaded");
+    text.push_str("\nKey change storage table:\n");
+    table(&mut text, change, "No keys loaded in key change storage");
+    text
+}
+
+fn table(text: &mut String, rows: &[LmkRow], none: &str) {
+    if rows.is_empty() {
+        text.push_str(none);
+        text.push('\n');
+        return;
+    }
+    let mut widths = LmkRow::HEAD.map(str::len);
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row.cells()) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for cells in core::iter::once(LmkRow::HEAD).chain(rows.iter().map(LmkRow::cells)) {
+        let line: String = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}  ")).collect();
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests;

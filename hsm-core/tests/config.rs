@@ -1,0 +1,288 @@
+//! The settings file: layers, refusals, and that file, reference and table are one.
+
+use hsm_core::config::{
+    Config, ConfigError, Effective, Key, Layers, Profile, Source, change_setting, keys, show_setting,
+};
+use hsm_core::{FraudLimits, SecurityModule, Settings};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn nothing(_: &str) -> Option<String> {
+    None
+}
+
+fn load(text: &str) -> Result<Effective, ConfigError> {
+    Layers { file: Some((PathBuf::from("hsm.toml"), text.to_owned())), flags: Vec::new() }.resolve(nothing)
+}
+
+fn problem(text: &str) -> String {
+    load(text).unwrap_err().to_string()
+}
+
+#[test]
+fn names_are_unique_and_documented() {
+    let names: BTreeSet<_> = keys().iter().map(|key| key.name).collect();
+    assert_eq!(names.len(), keys().len());
+    assert!(keys().iter().all(|key| key.doc.ends_with('.') && !key.doc.contains('\n')));
+}
+
+#[test]
+fn no_security_setting_is_forgotten() {
+    let source = include_str!("../src/settings.rs");
+    let fields =
+        source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ")).map(|(name, _)| name);
+    let (mut found, mut missing) = (0, Vec::new());
+    for field in fields {
+        found += 1;
+        // This one is a group, whose settings have names of their own.
+        let name = if field == "weak_pin_checks" { "weak_pins_rules" } else { field };
+        if !keys().iter().any(|key| key.name == name && key.is_live()) {
+            missing.push(field);
+        }
+    }
+    assert!(found > 20 && missing.is_empty(), "of {found} fields these are not in the table: {missing:?}");
+}
+
+#[test]
+fn a_file_with_every_setting_says_the_same_as_its_profile() {
+    for profile in [Profile::Developer, Profile::Strict] {
+        let template = Config::template(profile);
+        assert_eq!(load(&template).unwrap().config, Config::of_profile(profile));
+        // Every setting of the template, in force.
+        let in_force = |line| str::strip_prefix(line, "#").filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
+        let all: Vec<&str> = template.lines().map(in_force).collect();
+        let effective = load(&all.join("\n")).unwrap();
+        assert_eq!(effective.config, Config::of_profile(profile));
+        assert!(keys().iter().all(|key| matches!(effective.source(key.name), Source::File(..))));
+    }
+}
+
+#[test]
+fn every_setting_can_be_written_and_read_back() {
+    let changed = "\
+profile = 'strict'
+[network]
+host = '::1'
+port = 0
+allow_remote = true
+lmk_ports = true
+header_length = 255
+max_message = 65535
+max_connections = 1
+idle_timeout = 1.5
+frame_timeout = 2
+write_timeout = 3
+unknown_command = 67
+workers = 2
+control_socket = '/tmp/x'
+[lmk]
+lmks = ['19=test-tdes']
+default_lmk = 19
+lmk_store = 'a'
+lmk_passphrase_file = 'b'
+lmk_key_file = ''
+allow_live_lmk = true
+[security]
+user_storage = 'variable'
+lmk_pin_mode = 'clear'
+pin_algorithm = 'b'
+fraud_limits = [5, 30, 3]
+weak_pins_local = false
+[commands]
+disabled_commands = ['a*', 'ZZ']
+disabled_formats = ['03']
+[authorisation]
+authorised_activities = ['01 gen.zmk.con:25', 'diag']
+authorisation_file = 'c'
+[plugins]
+plugin_dir = 'd'
+plugin_memory_pages = 2
+plugin_fuel = 1_000_000
+plugin_host_calls = 16
+plugin_deadline = 0.25
+[printing]
+printer = 'e'
+[logging]
+log_level = 'trace'
+log_format = 'json'
+trace = true
+";
+    let effective = load(changed).unwrap();
+    let config = effective.config.clone();
+    let mut text = String::new();
+    let mut section = "";
+    for key in keys() {
+        if key.section != section {
+            section = key.section;
+            text += &format!("[{section}]\n");
+        }
+        text += &format!("{} = {}\n", key.name, key.show(&config));
+    }
+    assert_eq!(load(&text).unwrap().config, config);
+    let show = |name: &str| keys().iter().find(|key| key.name == name).map(|key: &Key| key.show(&config)).unwrap();
+    assert_eq!(show("disabled_commands"), r#"["A*", "ZZ"]"#);
+    assert_eq!(show("authorised_activities"), r#"["01 generate.000.console:25", "diag"]"#);
+    assert_eq!(show("lmks"), r#"["19=test-tdes"]"#);
+    assert_eq!(show("lmk_key_file"), "\"\"");
+    assert_eq!((show("fraud_limits").as_str(), show("pin_algorithm").as_str()), ("[5, 30, 3]", "\"B\""));
+    let limits = change_setting(&config.settings, "fraud_limits", "1, 2,3").unwrap().fraud_limits;
+    assert_eq!(limits, Some(FraudLimits { per_minute: 1, per_hour: 2, attacks: 3 }));
+    assert_eq!(change_setting(&config.settings, "fraud_limits", "off").unwrap().fraud_limits, None);
+    assert_eq!(show("idle_timeout"), "1.5");
+    // All that the file above does not name is a security setting, and those are the strict profile's.
+    for key in keys().iter().filter(|key| !changed.contains(&format!("\n{} =", key.name)) && key.name != "profile") {
+        assert_eq!((key.section, effective.source(key.name)), ("security", Source::Profile), "{key:?}");
+    }
+}
+
+#[test]
+fn flags_count_more_than_the_environment_and_that_more_than_the_file() {
+    let file = "profile = \"strict\"\n[network]\nport = 1\nheader_length = 8\nmax_connections = 3\n[security]\nsingle_des = true";
+    let layers = Layers { file: Some((PathBuf::from("f"), file.to_owned())), flags: vec![("port", "3".to_owned())] };
+    let environment = |name: &str| match name {
+        "HSM_PORT" => Some("2".to_owned()),
+        "HSM_HEADER_LENGTH" => Some("9".to_owned()),
+        "HSM_DISABLED_COMMANDS" => Some("CA, cc".to_owned()),
+        "HSM_TRACE" => Some("1".to_owned()),
+        _ => None,
+    };
+    let effective = layers.resolve(environment).unwrap();
+    let config = &effective.config;
+    assert_eq!((config.network.port, effective.source("port")), (3, Source::Flag));
+    let variable = Source::Environment("HSM_HEADER_LENGTH".to_owned());
+    assert_eq!((config.network.header_length, effective.source("header_length")), (9, variable));
+    let line = Source::File(PathBuf::from("f"), 5);
+    assert_eq!((config.network.max_connections, effective.source("max_connections")), (3, line));
+    assert_eq!(config.settings.disabled_commands, [*b"CA", *b"CC"]);
+    assert!(config.logging.trace && config.settings.single_des && !config.settings.authorise_all);
+    // The profile itself has the same order.
+    let flags = vec![("profile", "developer".to_owned())];
+    let layers = Layers { flags, ..layers };
+    assert!(layers.resolve(environment).unwrap().config.settings.authorise_all);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line_and_all_at_once() {
+    assert_eq!(
+        problem(
+            "[network]\nprot = 1\nheader_length = 0\nworkers = \"2\"\n\n[network2]\n[logging]\nport = 3\nsingle_des = 1"
+        ),
+        "hsm.toml:2: prot: there is no such setting; is port meant?\n\
+         hsm.toml:3: header_length: must be 1 to 255\n\
+         hsm.toml:4: workers: must be a whole number, 1 to 256\n\
+         hsm.toml:6: [network2]: there is no such section: network, lmk, security, commands, authorisation, plugins, printing, logging\n\
+         hsm.toml:8: port: belongs in section [network]\n\
+         hsm.toml:9: single_des: belongs in section [security]"
+    );
+    assert!(problem("\n\nport = = 3").starts_with("hsm.toml:3: "));
+    assert_eq!(problem("port = 3"), "hsm.toml:1: port: belongs in section [network]");
+    assert_eq!(problem("[lmk]\nprofile = 'strict'"), "hsm.toml:2: profile: belongs before the first section");
+    for (text, part) in [
+        ("[network]\nport = 65536", "must be a whole number"),
+        ("[network]\nport = -1", "must be a whole number"),
+        ("[network]\nhost = ''", "must be text"),
+        ("[network]\nidle_timeout = -1", "must be seconds"),
+        ("[network]\nidle_timeout = inf", "must be seconds"),
+        ("[network]\nunknown_command = 15", "must be \"68\", \"67\", \"ZZ\" or \"drop\""),
+        ("[network]\nallow_remote = 1", "must be true or false"),
+        ("[network]\nmax_message = 5", "has no room"),
+        ("[security]\npin_length = 13", "must be 4 to 12"),
+        ("[security]\nfirmware = '15000023'", "four characters, a hyphen"),
+        ("[security]\nfraud_limits = [1, 2]", "a list of three numbers"),
+        ("[security]\nlmk_pin_mode = 'none'", "must be \"clear\" or \"encrypted\""),
+        ("[commands]\ndisabled_commands = ['CAT']", "no code of two characters"),
+        ("[commands]\ndisabled_commands = 'CA'", "must be a list"),
+        ("[lmk]\nlmks = ['20=test-aes']", "not a slot and a test LMK"),
+        ("[lmk]\nlmks = ['1=test-rsa']", "is none of test-variant"),
+        ("[lmk]\nlmks = ['01=test-aes', '1=test-tdes']", "slot 01 is given twice"),
+        ("[lmk]\ndefault_lmk = 20", "0 to 19"),
+        ("[lmk]\nlmk_key_file = 'a'\nlmk_passphrase_file = 'b'", "goes not together"),
+        ("[authorisation]\nauthorised_activities = ['20 pin']", "LMK identifier"),
+        ("[authorisation]\nauthorised_activities = ['x.y']", "no category"),
+        ("[security]\nmultiple_activities = false\n[authorisation]\nauthorised_activities = ['pin']", "only \"all\""),
+        ("profile = 'lax'", "must be \"developer\" or \"strict\""),
+    ] {
+        assert!(problem(text).contains(part), "{text}: {}", problem(text));
+    }
+}
+
+#[test]
+fn an_address_that_others_can_reach_needs_to_be_meant() {
+    for host in ["0.0.0.0", "::", "192.0.2.1"] {
+        let text = format!("[network]\nhost = \"{host}\"");
+        assert!(problem(&text).contains("set allow_remote"), "{host}");
+        load(&format!("{text}\nallow_remote = true")).unwrap();
+    }
+    for host in ["127.0.0.1", "::1", "localhost"] {
+        load(&format!("[network]\nhost = \"{host}\"")).unwrap();
+    }
+}
+
+#[test]
+fn a_named_file_must_exist() {
+    let mut layers = Layers::default();
+    assert!(layers.read_file(Some(Path::new("/no/such/file")), nothing).is_err());
+    let named = |name: &str| (name == "HSM_CONFIG").then(|| "/no/such/file".to_owned());
+    assert!(layers.read_file(None, named).unwrap_err().to_string().contains("/no/such/file:1: cannot be read"));
+    // The tests run where there is no hsm.toml.
+    layers.read_file(None, nothing).unwrap();
+    assert!(layers.file.is_none());
+}
+
+#[test]
+fn running_emulators_change_security_settings_only() {
+    let settings = change_setting(&Settings::default(), "single_des", "off").unwrap();
+    assert!(!settings.single_des);
+    assert_eq!(show_setting(&settings, "single_des").unwrap(), "false");
+    assert_eq!(change_setting(&settings, "disabled_commands", "A0").unwrap().disabled_commands, [*b"A0"]);
+    assert_eq!(change_setting(&settings, "pin_length", "3").unwrap_err(), "must be 4 to 12");
+    assert!(change_setting(&settings, "port", "3").unwrap_err().contains("while the emulator runs"));
+    assert!(change_setting(&settings, "no", "3").unwrap_err().contains("no setting"));
+}
+
+#[test]
+fn the_control_socket_has_its_place() {
+    let config = Config::default();
+    let runtime = |name: &str| (name == "XDG_RUNTIME_DIR").then(|| "/run/user/7".to_owned());
+    assert_eq!(config.control_socket(1500, runtime), Some(PathBuf::from("/run/user/7/hsm/1500.sock")));
+    let home = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
+    assert_eq!(config.control_socket(1500, home), Some(PathBuf::from("/home/me/.hsm/1500.sock")));
+    assert_eq!(config.control_socket(1500, nothing), None);
+    assert_eq!(load("[network]\ncontrol_socket = 'off'").unwrap().config.control_socket(1, runtime), None);
+    let own = load("[network]\ncontrol_socket = '/x/y'").unwrap().config.control_socket(1, runtime);
+    assert_eq!(own, Some(PathBuf::from("/x/y")));
+}
+
+#[test]
+fn nothing_needs_setting_up() {
+    let config = Config::default();
+    let lmks = config.load_lmks(|_, _| Err("no secret is needed")).unwrap();
+    let (module, plain) = (config.module(lmks).unwrap(), SecurityModule::with_test_lmks());
+    assert_eq!(module.lmks().slots, plain.lmks().slots);
+    assert_eq!((module.lmks().default, &*module.settings()), (0, &*plain.settings()));
+    assert!(module.is_authorised(0, "export.000.host") && !module.is_authorised(0, "diag.host"));
+
+    let strict = load("profile = 'strict'\n[lmk]\nlmks = ['07=test-aes', '08=test-variant']\n[authorisation]\nauthorised_activities = ['08 diag', 'pin']").unwrap().config;
+    let module = strict.module(strict.load_lmks(|_, _| Err("no secret is needed")).unwrap()).unwrap();
+    assert_eq!(module.lmks().default, 7);
+    assert!(module.is_authorised(8, "diag.host") && !module.is_authorised(7, "diag.host"));
+    assert!(module.is_authorised(7, "pin.clear.host") && !module.is_authorised(7, "export.000.host"));
+    let missing = load("[lmk]\ndefault_lmk = 9").unwrap().config.load_lmks(|_, _| Err("none"));
+    assert_eq!(missing.unwrap_err().to_string(), "default_lmk: no LMK is loaded in slot 09");
+}
+
+/// `HSM_WRITE_DOCS=1` writes the reference instead.
+#[test]
+fn the_documentation_has_the_reference() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (head, _) = text.split_once(MARK).expect("the mark of the reference");
+    let wanted = format!("{head}{MARK}{}", Config::reference());
+    if std::env::var_os("HSM_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &wanted).unwrap();
+    } else {
+        assert_eq!(text, wanted, "run this test with HSM_WRITE_DOCS=1");
+    }
+}
+
+const MARK: &str = "<!-- The rest is made from the table of settings. -->\n";

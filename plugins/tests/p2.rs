@@ -1,0 +1,891 @@
+//! DUKPT, user storage, the virtual printer and the small commands beside them: golden exchanges, errors, round trips.
+#![allow(clippy::unwrap_used, reason = "tests, and what they share")]
+
+use hsm_core::cipher::BlockCipher;
+use hsm_core::clear_key::ClearKey;
+use hsm_core::dukpt::{self, Ksn, TdesBdk};
+use hsm_core::key_block::header::{Attributes, BlockAlgorithm, Exportability, KeyVersion, ModeOfUse, Scope, Usage};
+use hsm_core::key_block::{optional::OptionalBlocks, thales};
+use hsm_core::key_type::KeyType;
+use hsm_core::lmk::{Lmk, LmkId};
+use hsm_core::printer::{Document, MemoryPrinter, PrintSink};
+use hsm_core::scheme::KeyScheme;
+use hsm_core::user_storage::{SlotSize, UserStorage};
+use hsm_core::variant::{LmkUse, decrypt_under_lmk, encrypt_under_lmk};
+use hsm_core::{FraudLimits, LmkSlots, SecurityModule, Session, Settings};
+use proptest::prelude::*;
+use std::sync::{Arc, Mutex};
+
+// Keys of the variant test LMK (pins.md 11).
+const BDK: &str = "U8E3D3E2FD5919657F05A1AA90D32A014";
+const ZPK: &str = "U1EF828AA8F6B80EB83E19FBC373F3A85";
+const TPK: &str = "U8463435FC4B4DAA0C49025272C29B12C";
+const PVK_PAIR: &str = "U183DF6EA5EDFF7D5C91C8F2BA6451884";
+const PVK_SINGLE: &str = "56C1DC7F3A899043";
+const CVK: &str = "0A61E674E88C6A7EEABC38C2B2BB492F";
+const CLEAR_BDK: [u8; 16] = 0x0123456789ABCDEF_FEDCBA9876543210_u128.to_be_bytes();
+
+// PIN 1234 for account 400000123456 under counter 8 (pin_commands.tsv, computed independently).
+const KSN: &str = "906FFFF9876543210E00008";
+const BLOCK: &str = "FAE657793662FFDD";
+const ACCOUNT: &str = "400000123456";
+const TABLE: &str = "FD64FC3FAD504BB3";
+
+struct Hsm {
+    session: Session,
+    module: SecurityModule,
+}
+
+impl Hsm {
+    /// The published test LMKs: 00 variant, 01 AES key block, 02 TDES key block.
+    fn new(change: impl FnOnce(&mut Settings)) -> Self {
+        let slots = [(0, Lmk::test_variant()), (1, Lmk::test_keyblock_aes()), (2, Lmk::test_keyblock_tdes())];
+        let slots = slots.into_iter().map(|(id, lmk)| (id, Arc::new(lmk))).collect();
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let module = SecurityModule::new(LmkSlots { slots, ..LmkSlots::default() }, settings);
+        Self { session: Session::new(module.clone()), module }
+    }
+
+    fn printing(format: &str) -> (Self, MemoryPrinter) {
+        let (mut hsm, printer) = (Self::new(|_| {}), MemoryPrinter::default());
+        hsm.module.set_printer(Some(Box::new(printer.clone())));
+        hsm.ok(&format!("PA{format}"));
+        (hsm, printer)
+    }
+
+    fn send_bytes(&mut self, message: &[u8]) -> String {
+        let command = hsm_plugins::COMMANDS.iter().find(|c| c.code == message[..2]).unwrap();
+        self.session.begin(command.code, None);
+        let answer = command.respond(&message[2..], &mut self.session, false);
+        String::from_utf8(answer.iter().map(|b| if b.is_ascii() { *b } else { b'?' }).collect()).unwrap()
+    }
+
+    fn send(&mut self, message: &str) -> String {
+        self.send_bytes(message.as_bytes())
+    }
+
+    /// The fields of an answer with 00.
+    fn ok(&mut self, message: &str) -> String {
+        let answer = self.send(message);
+        assert!(answer.starts_with("00"), "{message}\n  {answer}: {:?}", self.session.transcript().explanation);
+        answer[2..].to_owned()
+    }
+
+    #[track_caller]
+    fn refuses(&mut self, code: &str, message: &str) {
+        let answer = self.send(message);
+        assert_eq!(answer, code, "{message}: {:?}", self.session.transcript().explanation);
+    }
+
+    fn later(&self) -> Vec<String> {
+        let later = self.session.transcript().later.iter();
+        later.map(|(code, body)| String::from_utf8([code, body.as_slice()].concat()).unwrap()).collect()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02X}")).collect()
+}
+
+fn under_lmk(key_type: &str, key: &[u8]) -> String {
+    let key = ClearKey::des(key).unwrap().with_odd_parity();
+    let under = LmkUse::from(KeyType::parse(key_type.as_bytes()).unwrap());
+    KeyScheme::U.write(&encrypt_under_lmk(&Lmk::test_variant(), under, KeyScheme::U, &key).unwrap())
+}
+
+fn block_under(
+    lmk: &Lmk,
+    id: u8,
+    usage: &[u8; 2],
+    mode: ModeOfUse,
+    key: &ClearKey,
+    algorithm: BlockAlgorithm,
+) -> String {
+    let attributes = Attributes {
+        usage: Usage::new(*usage).unwrap(),
+        algorithm,
+        mode,
+        key_version: KeyVersion::NONE,
+        exportability: Exportability::NonExportable,
+    };
+    let scope = Scope::Lmk(LmkId::new(id).unwrap());
+    let keys = lmk.protection_keys().unwrap();
+    let block = thales::wrap(keys, scope, attributes, &OptionalBlocks::NONE, key, &mut |fill| fill.fill(7)).unwrap();
+    format!("S{}", String::from_utf8(block).unwrap())
+}
+
+fn aes_block(usage: &[u8; 2], mode: ModeOfUse, key: &[u8]) -> String {
+    let key = ClearKey::aes(key).unwrap();
+    block_under(&Lmk::test_keyblock_aes(), 1, usage, mode, &key, BlockAlgorithm::Aes)
+}
+
+fn tdes_block(usage: &[u8; 2], mode: ModeOfUse, key: &[u8]) -> String {
+    let key = ClearKey::des(key).unwrap();
+    block_under(&Lmk::test_keyblock_tdes(), 2, usage, mode, &key, BlockAlgorithm::Tdes)
+}
+
+// ---------------------------------------------------------------------------------------------------------------- DUKPT
+
+#[test]
+fn g0_translates_under_variant_and_key_block_lmks() {
+    let mut hsm = Hsm::new(|_| {});
+    for flag in ["", "*"] {
+        let answer = hsm.ok(&format!("G0{flag}{BDK}{ZPK}{KSN}{BLOCK}0101{ACCOUNT}"));
+        assert_eq!(answer, "0497793852608C59BF01");
+    }
+    let zpk = tdes_block(b"72", ModeOfUse::Any, &0x13F10E5D868A529E_13F10E5D868A529D_u128.to_be_bytes());
+    let bdk = tdes_block(b"B0", ModeOfUse::Derive, &CLEAR_BDK);
+    let answer = hsm.ok(&format!("G0{bdk}{zpk}{KSN}{BLOCK}0101{ACCOUNT}%02"));
+    let mut block = 0x0412_74FF_FFED_CBA9_u64.to_be_bytes();
+    let cipher = BlockCipher::des(&0x13F10E5D868A529E_13F10E5D868A529D_u128.to_be_bytes()).unwrap();
+    cipher.ecb_encrypt(&mut block).unwrap();
+    assert_eq!(answer, format!("04{}01", hex(&block)));
+}
+
+#[test]
+fn g0_goes_from_bdk_to_bdk_and_back() {
+    let mut hsm = Hsm::new(|_| {});
+    let other = under_lmk("609", &core::array::from_fn::<u8, 16, _>(|i| 0x31 ^ i as u8));
+    let ksn = "605111122223333E7FF";
+    let there = hsm.ok(&format!("G0{BDK}~{other}{KSN}{ksn}{BLOCK}0101{ACCOUNT}"));
+    assert_eq!((&there[..2], &there[18..]), ("04", "01"));
+    assert_ne!(&there[2..18], BLOCK);
+    let back = hsm.ok(&format!("G0~{other}*{BDK}{ksn}{KSN}{}0101{ACCOUNT}", &there[2..18]));
+    assert_eq!(back, format!("04{BLOCK}01"));
+    // The other BDK is of type 2: as one of type 1 it has no parity.
+    hsm.refuses("10", &format!("G0{other}*{BDK}{ksn}{KSN}{}0101{ACCOUNT}", &there[2..18]));
+    hsm.refuses("11", &format!("G0{BDK}*{other}{KSN}{ksn}{BLOCK}0101{ACCOUNT}"));
+}
+
+#[test]
+fn g0_knows_aes_dukpt_and_format_48() {
+    // X9.24-3: BDK, initial key id and counter 1, PIN 1234, PAN 4111111111111111.
+    let bdk = aes_block(b"B0", ModeOfUse::Derive, &0xFEDCBA9876543210_F1F1F1F1F1F1F1F1_u128.to_be_bytes());
+    let mut hsm = Hsm::new(|settings| settings.tokens_in_translation = true);
+    let key = ClearKey::des(&CLEAR_BDK).unwrap();
+    let zpk = block_under(&Lmk::test_keyblock_aes(), 1, b"P0", ModeOfUse::Any, &key, BlockAlgorithm::Tdes);
+    let block = "A912150391AB65A67E52883D81CE2D15";
+    let ksn = "A05123456789012345600000001";
+    let answer = hsm.ok(&format!("G0{bdk}{zpk}{ksn}{block}48014111111111111111;%01"));
+    let mut expected = [0x04, 0x12, 0x34 ^ 0x11, 0xEE, 0xEE, 0xEE, 0xEE, 0xEE];
+    BlockCipher::des(&CLEAR_BDK).unwrap().ecb_encrypt(&mut expected).unwrap();
+    assert_eq!(answer, format!("04{}01", hex(&expected)));
+    // The next counters, one of them far away; and to an AES ZPK and back to DUKPT.
+    let aes_zpk = aes_block(b"P0", ModeOfUse::Any, &[0x42; 32]);
+    for counter in ["00000002", "00000003", "0000FFFF", "00000001"] {
+        let ksn = format!("A051234567890123456{counter}");
+        let there = hsm.ok(&format!("G0{bdk}{aes_zpk}A05123456789012345600000001{block}48484111111111111111;%01"));
+        let dukpt = hsm.ok(&format!("CA{aes_zpk}{bdk}{ksn}12{}48484111111111111111;%01", &there[2..34]));
+        let back = hsm.ok(&format!("G0{bdk}{zpk}{ksn}{}48014111111111111111;%01", &dukpt[2..34]));
+        assert_eq!(back, answer, "{counter}");
+    }
+    hsm.refuses("15", &format!("G0{bdk}{zpk}A0512345678901234560000000{block}48014111111111111111;%01"));
+    hsm.refuses("23", &format!("G0{bdk}{zpk}{ksn}{block}0101111111111111%01"));
+}
+
+#[test]
+fn g0_puts_a_token_in_place_of_the_pan_where_the_setting_says() {
+    let message = format!("G0{BDK}{ZPK}{KSN}{BLOCK}0101{ACCOUNT};555566667777");
+    let mut hsm = Hsm::new(|settings| settings.tokens_in_translation = true);
+    let token = hsm.ok(&message);
+    let back = hsm.ok(&format!("CC{ZPK}{ZPK}12{}0101555566667777;{ACCOUNT}", &token[2..18]));
+    assert_eq!(back, "0497793852608C59BF01");
+    let mut hsm = Hsm::new(|settings| settings.tokens_in_translation = false);
+    hsm.refuses("15", &message);
+}
+
+#[test]
+fn g0_refuses_in_the_documented_order() {
+    let mut hsm = Hsm::new(|settings| settings.disabled_formats = vec![*b"05"]);
+    let single = "406FBB23A5214DF0".repeat(2);
+    for (code, message) in [
+        ("15", format!("G0{BDK}{ZPK}{KSN}{BLOCK}0101{ACCOUNT}0")),
+        ("15", format!("G0{BDK}{ZPK}{KSN}{BLOCK}0101{}", &ACCOUNT[1..])),
+        ("15", format!("G0{BDK}{ZPK}F0F{}{BLOCK}0101{ACCOUNT}", &KSN[3..])),
+        ("15", format!("G0{BDK}{ZPK}{KSN}{}G0101{ACCOUNT}", &BLOCK[1..])),
+        ("26", format!("G0J{BDK}")),
+        ("12", format!("G0UK000{ZPK}{KSN}{BLOCK}0101{ACCOUNT}")),
+        ("13", format!("G0{BDK}{ZPK}{KSN}{BLOCK}0101{ACCOUNT}%07")),
+        ("10", format!("G0U{single}{ZPK}{KSN}{BLOCK}0101{ACCOUNT}")),
+        ("11", format!("G0{BDK}U{single}{KSN}{BLOCK}0101{ACCOUNT}")),
+        ("23", format!("G0{BDK}{ZPK}{KSN}{BLOCK}3401{ACCOUNT}")),
+        ("23", format!("G0{BDK}{ZPK}{KSN}{BLOCK}0301{ACCOUNT}")),
+        ("23", format!("G0{BDK}{ZPK}{KSN}{BLOCK}0199{ACCOUNT}")),
+        ("69", format!("G0{BDK}{ZPK}{KSN}{BLOCK}0105{ACCOUNT}")),
+        ("22", format!("G0{BDK}{ZPK}{KSN}{BLOCK}010140000012345A")),
+        ("20", format!("G0{BDK}{ZPK}{KSN}{BLOCK}0101400000123457")),
+        ("20", format!("G0{BDK}{ZPK}{}9{BLOCK}0101{ACCOUNT}", &KSN[..KSN.len() - 1])),
+    ] {
+        hsm.refuses(code, &message);
+    }
+    let block_bdk = tdes_block(b"B0", ModeOfUse::Derive, &CLEAR_BDK);
+    hsm.refuses("A1", &format!("G0{block_bdk}{ZPK}{KSN}{BLOCK}0101{ACCOUNT}"));
+    let zpk = tdes_block(b"72", ModeOfUse::Any, &CLEAR_BDK);
+    hsm.refuses("A6", &format!("G0{zpk}{zpk}{KSN}{BLOCK}0101{ACCOUNT}%02"));
+}
+
+#[test]
+fn verification_under_dukpt_keys_by_all_methods() {
+    let mut hsm = Hsm::new(|settings| settings.diebold_test_algorithm = true);
+    let natural = |offset: &str| format!("GO0{BDK}{PVK_SINGLE}{KSN}{BLOCK}0104{ACCOUNT}{TABLE}4000001N3456{offset}");
+    assert_eq!(hsm.ok(&natural("9853FFFFFFFF")), "");
+    hsm.refuses("01", &natural("9854FFFFFFFF"));
+    let pvv = hsm.ok(&format!("DG{PVK_PAIR}01234{ACCOUNT}1"));
+    assert_eq!(hsm.ok(&format!("GQ0{BDK}{PVK_PAIR}{KSN}{BLOCK}01{ACCOUNT}1{pvv}")), "");
+    hsm.refuses("01", &format!("GQ0{BDK}{PVK_PAIR}{KSN}{BLOCK}01{ACCOUNT}2{pvv}"));
+    hsm.refuses("27", &format!("GQ0{BDK}{}{KSN}{BLOCK}01{ACCOUNT}1{pvv}", triple(KeyType::PVK)));
+    assert_eq!(hsm.ok(&format!("GU0{BDK}{KSN}{BLOCK}01{ACCOUNT}01234")), "");
+    hsm.refuses("01", &format!("GU0{BDK}{KSN}{BLOCK}01{ACCOUNT}01235"));
+    hsm.refuses("14", &format!("GU0{BDK}{KSN}{BLOCK}01{ACCOUNT}91235"));
+
+    let (data, alg) = ("FFFFFF1234567890", "25");
+    let message = |offset: &str| format!("GS0{BDK}K100{alg}{KSN}{BLOCK}01{ACCOUNT}{data}{offset}");
+    hsm.refuses("12", &message("0000"));
+    hsm.ok(&format!("LAK10020{}", diebold_table()));
+    let offset = hsm.ok(&format!("CEK100{alg}01234{ACCOUNT}{data}"));
+    assert_eq!(hsm.ok(&message(&offset)), "");
+    let wrong = format!("{:04}", (offset.parse::<u32>().unwrap() + 1) % 10_000);
+    hsm.refuses("01", &message(&wrong));
+    hsm.refuses("23", &message(&offset).replace(&format!("{BLOCK}01"), &format!("{BLOCK}03")));
+    hsm.refuses("15", "GO2");
+}
+
+fn triple(key_type: KeyType) -> String {
+    let key = ClearKey::des(&core::array::from_fn::<u8, 24, _>(|i| 3 * i as u8)).unwrap().with_odd_parity();
+    let lmk = Lmk::test_variant();
+    KeyScheme::T.write(&encrypt_under_lmk(&lmk, LmkUse::from(key_type), KeyScheme::T, &key).unwrap())
+}
+
+fn diebold_table() -> String {
+    hex(&(0..=255u8).map(|n| n.wrapping_mul(167).wrapping_add(13)).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_long_pvk_is_warned_of_with_02() {
+    let mut hsm = Hsm::new(|_| {});
+    let offset = hsm.send(&format!("DE{PVK_PAIR}0123404{ACCOUNT}{TABLE}4000001N3456"));
+    assert_eq!(&offset[..2], "02");
+    let message = format!("GO0{BDK}{PVK_PAIR}{KSN}{BLOCK}0104{ACCOUNT}{TABLE}4000001N3456{}", &offset[2..]);
+    assert_eq!(hsm.send(&message), "02");
+    assert_eq!(hsm.send(&message.replace(&offset[2..], "0000FFFFFFFF")), "01");
+}
+
+#[test]
+fn the_mac_that_follows_a_pin_has_its_own_result() {
+    let mut hsm = Hsm::new(|_| {});
+    let mac = hsm.ok(&format!("GW41{BDK}{KSN}0011HELLO WORLD"));
+    let message =
+        |mode: &str, mac: &str, pin: &str| format!("GU1{mode}1{BDK}{KSN}{BLOCK}01{ACCOUNT}{pin}{mac}0011HELLO WORLD");
+    assert_eq!(hsm.send(&message("1", &mac, "01234")), "0000");
+    assert_eq!(hsm.send(&message("2", &mac[..8], "01234")), "0000");
+    assert_eq!(hsm.send(&message("3", &mac[8..], "01234")), "0000");
+    assert_eq!(hsm.send(&message("2", &mac[8..], "01234")), "0001");
+    assert_eq!(hsm.send(&message("1", &mac, "01235")), "0100");
+    assert_eq!(hsm.send(&message("1", "0000000000000000", "01235")), "0101");
+    hsm.refuses("15", &message("4", &mac, "01234"));
+    hsm.refuses("15", &message("1", &mac[1..], "01234"));
+    let pvv = hsm.ok(&format!("DG{PVK_PAIR}01234{ACCOUNT}1"));
+    let message = format!("GQ111{BDK}{PVK_PAIR}{KSN}{BLOCK}01{ACCOUNT}1{pvv}{mac}0011HELLO WORLD");
+    assert_eq!(hsm.send(&message), "0000");
+    let natural = format!("{TABLE}4000001N34569853FFFFFFFF");
+    let message = format!("GO111{BDK}{PVK_SINGLE}{KSN}{BLOCK}0104{ACCOUNT}{natural}{mac}0011HELLO WORLD");
+    assert_eq!(hsm.send(&message), "0000");
+}
+
+#[test]
+fn gq_verifies_with_another_account_where_the_setting_says() {
+    let mut hsm = Hsm::new(|settings| settings.tokens_in_verification = true);
+    let pvv = hsm.ok(&format!("DG{PVK_PAIR}012345555666677771"));
+    let message = format!("GQ0{BDK}{PVK_PAIR}{KSN}{BLOCK}01{ACCOUNT};5555666677771{pvv}");
+    assert_eq!(hsm.ok(&message), "");
+    let mut hsm = Hsm::new(|settings| settings.tokens_in_verification = false);
+    hsm.refuses("15", &message);
+}
+
+#[test]
+fn gw_makes_and_verifies_the_published_macs() {
+    // X9.24-1: MAC of 4012345678909D987 under counter 1.
+    let mut hsm = Hsm::new(|_| {});
+    let ksn = "906FFFF9876543210E00001";
+    let text = "00174012345678909D987";
+    let bdk_2 = under_lmk("609", &CLEAR_BDK);
+    assert_eq!(hsm.ok(&format!("GW41{BDK}{ksn}{text}")), "9CCC78173FC4FB64");
+    assert_eq!(hsm.ok(&format!("GW51{BDK}{ksn}{text}")), "9CCC7817");
+    assert_eq!(hsm.ok(&format!("GW61{BDK}{ksn}{text}")), "3FC4FB64");
+    assert_eq!(hsm.ok(&format!("GWD1{bdk_2}{ksn}{text}")), "9CCC78173FC4FB64");
+    assert_eq!(hsm.ok(&format!("GWJ1{bdk_2}{ksn}{text}")), "20364223C1FF00FA");
+    assert_eq!(hsm.ok(&format!("GWL1{bdk_2}{ksn}{text}")), "C1FF00FA");
+    for (mode, mac, bdk) in [
+        ("1", "9CCC78173FC4FB64", BDK),
+        ("2", "9CCC7817", BDK),
+        ("3", "3FC4FB64", BDK),
+        ("A", "9CCC78173FC4FB64", &bdk_2),
+        ("H", "20364223", &bdk_2),
+        ("I", "C1FF00FA", &bdk_2),
+    ] {
+        assert_eq!(hsm.ok(&format!("GW{mode}1{bdk}{ksn}{mac}{text}")), "");
+        let wrong = format!("0{}", &mac[1..]);
+        hsm.refuses("01", &format!("GW{mode}1{bdk}{ksn}{wrong}{text}"));
+    }
+    hsm.refuses("10", &format!("GWD1{BDK}{ksn}{text}"));
+    for bad in ["GW01", "GWM1", "GW40", "GW44"] {
+        hsm.refuses("15", &format!("{bad}{BDK}{ksn}{text}"));
+    }
+    hsm.refuses("15", &format!("GW41{BDK}{ksn}0018{}", &text[4..]));
+    let other_methods: Vec<String> = (1..=3).map(|method| hsm.ok(&format!("GW4{method}{BDK}{ksn}{text}"))).collect();
+    assert!(other_methods[0] != other_methods[1] && other_methods[1] != other_methods[2]);
+    let aes = aes_block(b"B0", ModeOfUse::Derive, &0xFEDCBA9876543210_F1F1F1F1F1F1F1F1_u128.to_be_bytes());
+    let ksn = "A05123456789012345600000001";
+    for method in 1..=3 {
+        let mac = hsm.ok(&format!("GW4{method}{aes}{ksn}{text}%01"));
+        assert_eq!(hsm.ok(&format!("GW1{method}{aes}{ksn}{mac}{text}%01")), "");
+    }
+}
+
+/// A block of the single-DES method, for a counter.
+fn legacy_block(ksn: &str, clear: u64) -> String {
+    let ksn = Ksn::parse(ksn.as_bytes()).unwrap();
+    let bdk = TdesBdk::new(&ClearKey::des(&CLEAR_BDK).unwrap()).unwrap();
+    let key = bdk.single_des_transaction_key(&ksn).unwrap();
+    hex(&*dukpt::single_des_encrypt_pin_block(&key, clear.to_be_bytes()).unwrap())
+}
+
+#[test]
+fn the_single_des_commands_verify_and_translate() {
+    let mut hsm = Hsm::new(|settings| settings.diebold_test_algorithm = true);
+    for counter in ["00001", "00003", "EFC00"] {
+        let ksn = format!("FFFF9876543210E{counter}");
+        let (part, block) = (format!("906{ksn}"), legacy_block(&ksn, 0x0412_74FF_FFED_CBA9));
+        assert_eq!(hsm.ok(&format!("CI{BDK}{ZPK}{part}{block}01{ACCOUNT}")), "0497793852608C59BF01");
+        let plus = hsm.ok(&format!("CI{BDK}{ZPK}{part}{block}04FF2283{ACCOUNT}"));
+        assert_eq!((&plus[..2], &plus[18..]), ("04", "04"));
+        let message = format!("CK{BDK}{PVK_SINGLE}{part}{block}04{ACCOUNT}{TABLE}4000001N3456");
+        assert_eq!(hsm.ok(&format!("{message}9853FFFFFFFF")), "");
+        hsm.refuses("01", &format!("{message}9852FFFFFFFF"));
+        let pvv = hsm.ok(&format!("DG{PVK_PAIR}01234{ACCOUNT}1"));
+        assert_eq!(hsm.ok(&format!("CM{BDK}{PVK_PAIR}{part}{block}{ACCOUNT}1{pvv}")), "");
+        hsm.refuses("01", &format!("CM{BDK}{PVK_PAIR}{part}{block}{ACCOUNT}2{pvv}"));
+        assert_eq!(hsm.ok(&format!("CQ{BDK}{part}{block}{ACCOUNT}01234")), "");
+        hsm.refuses("01", &format!("CQ{BDK}{part}{block}{ACCOUNT}01233"));
+        hsm.refuses("14", &format!("CQ{BDK}{part}{block}{ACCOUNT}11233"));
+        let data = "1234567890FFFFFF";
+        let message = format!("CO{BDK}K3E025{part}{block}{ACCOUNT}{data}");
+        if counter == "00001" {
+            hsm.refuses("12", &format!("{message}0000"));
+            hsm.ok(&format!("LAK3E020{}", diebold_table()));
+        }
+        let offset = hsm.ok(&format!("CEK3E02501234{ACCOUNT}{data}"));
+        assert_eq!(hsm.ok(&format!("{message}{offset}")), "");
+        let wrong = format!("{:04}", (offset.parse::<u32>().unwrap() + 1) % 10_000);
+        hsm.refuses("01", &format!("{message}{wrong}"));
+        // The TDES block of the same transaction is none of theirs.
+        hsm.refuses("20", &format!("CI{BDK}{ZPK}{KSN}{BLOCK}01{ACCOUNT}"));
+    }
+    let (part, block) = ("906FFFF9876543210E00001", legacy_block("FFFF9876543210E00001", 0x0412_74FF_FFED_CBA9));
+    hsm.refuses("23", &format!("CI{BDK}{ZPK}{part}{block}05{ACCOUNT}"));
+    hsm.refuses("22", &format!("CI{BDK}{ZPK}{part}{block}01{}A", &ACCOUNT[1..]));
+    hsm.refuses("11", &format!("CI{BDK}{TPK}{part}{block}01{ACCOUNT}"));
+    hsm.refuses("10", &format!("CI{TPK}{ZPK}{part}{block}01{ACCOUNT}"));
+    let triple = triple(KeyType::BDK);
+    for message in [
+        format!("CI{triple}{ZPK}{part}{block}01{ACCOUNT}"),
+        format!("CK{triple}{PVK_SINGLE}{part}{block}04{ACCOUNT}{TABLE}4000001N34569853FFFFFFFF"),
+        format!("CM{triple}{PVK_PAIR}{part}{block}{ACCOUNT}10000"),
+        format!("CQ{triple}{part}{block}{ACCOUNT}01234"),
+    ] {
+        hsm.refuses("27", &message);
+    }
+    assert_eq!(hsm.ok(&format!("G0{BDK}{ZPK}{KSN}{BLOCK}0101{ACCOUNT}")), "0497793852608C59BF01");
+}
+
+#[test]
+fn fraud_detection_stops_every_verification() {
+    let limits = FraudLimits { per_minute: 1, per_hour: 1, attacks: 9 };
+    let mut hsm = Hsm::new(|settings| settings.fraud_limits = Some(limits));
+    hsm.refuses("01", &format!("GU0{BDK}{KSN}{BLOCK}01{ACCOUNT}01235"));
+    for _ in 0..2 {
+        hsm.send(&format!("GU0{BDK}{KSN}{BLOCK}01{ACCOUNT}01235"));
+    }
+    for command in ["GO", "GQ", "GS", "GU", "CK", "CM", "CO", "CQ"] {
+        hsm.refuses("39", command);
+    }
+    assert!(hsm.send(&format!("G0{BDK}{ZPK}{KSN}{BLOCK}0101{ACCOUNT}")).starts_with("00"));
+}
+
+// ---------------------------------------------------------------------------------------------------------- user storage
+
+#[test]
+fn storage_is_loaded_read_and_ranged() {
+    for (size, digits) in [(SlotSize::Single, 16), (SlotSize::Double, 32), (SlotSize::Triple, 48)] {
+        let mut hsm = Hsm::new(|settings| settings.user_storage = size);
+        let blocks: String = (0..2 * digits).map(|n| char::from_digit(n as u32 % 16, 16).unwrap()).collect();
+        hsm.refuses("12", "LEK00501");
+        assert_eq!(hsm.ok(&format!("LAK00502{blocks}")), "");
+        assert_eq!(hsm.ok("LEK00502"), blocks.to_uppercase());
+        assert_eq!(hsm.ok("LEK00601"), blocks[digits..].to_uppercase());
+        assert_eq!(hsm.ok("LEK00600"), "");
+        hsm.refuses("12", "LEK00503");
+        hsm.refuses("21", &format!("LAKFFF02{blocks}"));
+        hsm.refuses("12", "LEKFFF01");
+        hsm.refuses("21", "LEKFFF02");
+        for bad in ["LA00502", "LAK005", "LAK00521", "LAKG0500", "LAK00502", "LAK005010", "LEK00521", "LEK005", "LCK05"]
+        {
+            hsm.refuses("15", bad);
+        }
+        hsm.refuses("15", &format!("LAK00502{}G", &blocks[1..]));
+    }
+}
+
+#[test]
+fn variable_slots_keep_characters() {
+    let mut hsm = Hsm::new(|settings| settings.user_storage = SlotSize::Variable);
+    hsm.ok("LAK07F0005hello");
+    hsm.ok("LAB0000003abc");
+    assert_eq!(hsm.ok("LEK07F"), "0005hello");
+    assert_eq!(hsm.ok("LEK000"), "0003abc");
+    hsm.refuses("12", "LEK001");
+    hsm.refuses("21", "LAK0800001x");
+    hsm.refuses("15", "LAK00000");
+    hsm.refuses("15", &format!("LAK0001001{}", "A".repeat(1001)));
+    assert_eq!(hsm.ok("LAK0000003abc\u{19}trailer"), "\u{19}trailer");
+}
+
+#[test]
+fn lc_wants_the_whole_diebold_table() {
+    let mut hsm = Hsm::new(|_| {});
+    hsm.refuses("12", "LCK3E0");
+    hsm.ok(&format!("LAK3E01F{}", &diebold_table()[..31 * 16]));
+    hsm.refuses("19", "LCK3E0");
+    hsm.ok(&format!("LAK3FF01{}", &diebold_table()[31 * 16..]));
+    assert_eq!(hsm.ok("LCK3E0"), "");
+    hsm.refuses("21", "LCKFE1");
+}
+
+#[test]
+fn keys_are_taken_from_storage_wherever_a_key_may_be() {
+    for size in [SlotSize::Single, SlotSize::Double, SlotSize::Triple, SlotSize::Variable] {
+        let mut hsm = Hsm::new(|settings| settings.user_storage = size);
+        let single = "0406FBB23A5214DF";
+        let mut load = |index: &str, digits: &str| {
+            let message = match size.bytes() {
+                None => format!("LAK{index}{:04}{digits}", digits.len()),
+                Some(slot) => {
+                    let count = digits.len().div_ceil(2 * slot);
+                    format!("LAK{index}{count:02X}{digits:F<width$}", width = 2 * slot * count)
+                }
+            };
+            hsm.ok(&message);
+        };
+        load("001", single);
+        load("010", CVK);
+        load("020", &ZPK[1..]);
+        load("030", &BDK[1..]);
+        load("040", BLOCK);
+        load("050", &KSN[3..]);
+        load("060", TABLE);
+        let cvv = hsm.ok(&format!("CW{CVK}4123456789012345;8701101"));
+        assert_eq!(cvv, "561");
+        for reference in match size {
+            SlotSize::Single => vec!["K010K011", "XK010"],
+            _ => vec!["K010", "XK010"],
+        } {
+            assert_eq!(hsm.ok(&format!("CW{reference}4123456789012345;8701101")), cvv, "{size:?} {reference}");
+        }
+        let direct = format!("CA{single}{ZPK}12AE7A708F877571A90101550000025321");
+        let translated = hsm.ok(&direct);
+        assert_eq!(hsm.ok(&direct.replace(single, "K001").replace(ZPK, "UK020")), translated, "{size:?}");
+        let g0 = "0497793852608C59BF01";
+        assert_eq!(hsm.ok(&format!("G0UK030UK020906K050K0400101{ACCOUNT}")), g0, "{size:?}");
+        let go = format!("GO0UK030{PVK_SINGLE}906K050K0400104{ACCOUNT}K0604000001N34569853FFFFFFFF");
+        assert_eq!(hsm.ok(&go), "", "{size:?}");
+        hsm.refuses("12", &direct.replace(single, "K002"));
+        if size == SlotSize::Variable {
+            hsm.refuses("21", &direct.replace(single, "K080"));
+        }
+        hsm.refuses("15", &direct.replace(single, "K00G"));
+        hsm.refuses("26", &direct.replace(single, "WK001"));
+    }
+}
+
+#[test]
+fn a_reference_follows_what_is_loaded_last() {
+    let mut hsm = Hsm::new(|settings| settings.user_storage = SlotSize::Double);
+    let message = format!("G0UK030{ZPK}{KSN}{BLOCK}0101{ACCOUNT}");
+    hsm.ok(&format!("LAK03001{}", &BDK[1..]));
+    hsm.ok(&message);
+    hsm.ok(&format!("LAK03001{}", &ZPK[1..]));
+    hsm.refuses("10", &message);
+    hsm.ok(&format!("LAK03001{}", &BDK[1..]));
+    hsm.ok(&message);
+}
+
+#[test]
+fn variable_slots_hold_key_blocks() {
+    let mut hsm = Hsm::new(|settings| settings.user_storage = SlotSize::Variable);
+    let bdk = tdes_block(b"B0", ModeOfUse::Derive, &CLEAR_BDK);
+    let zpk = tdes_block(b"72", ModeOfUse::Any, &0x13F10E5D868A529E_13F10E5D868A529D_u128.to_be_bytes());
+    let direct = hsm.ok(&format!("G0{bdk}{zpk}{KSN}{BLOCK}0101{ACCOUNT}%02"));
+    hsm.ok(&format!("LAK030{:04}{bdk}", bdk.len()));
+    hsm.ok(&format!("LAK031{:04}{zpk}", zpk.len()));
+    assert_eq!(hsm.ok(&format!("G0K030K031{KSN}{BLOCK}0101{ACCOUNT}%02")), direct);
+    hsm.refuses("A1", &format!("G0K030{ZPK}{KSN}{BLOCK}0101{ACCOUNT}"));
+    hsm.ok("LAK0320004K032");
+    hsm.refuses("15", &format!("G0K032{ZPK}{KSN}{BLOCK}0101{ACCOUNT}"));
+}
+
+#[test]
+fn storage_is_the_modules_and_a_hook_may_save_it() {
+    let mut hsm = Hsm::new(|_| {});
+    let saved: Arc<Mutex<Vec<UserStorage>>> = Arc::default();
+    let to = saved.clone();
+    hsm.module.set_storage_hook(Some(Box::new(move |storage| to.lock().unwrap().push(storage.clone()))));
+    hsm.ok("LAK001010123456789ABCDEF");
+    hsm.refuses("21", "LAKFFF020123456789ABCDEF0123456789ABCDEF");
+    let saved = saved.lock().unwrap();
+    assert_eq!(saved.len(), 1);
+    let mut second = Hsm { session: Session::new(hsm.module.clone()), module: hsm.module.clone() };
+    assert_eq!(second.ok("LEK00101"), "0123456789ABCDEF");
+    let mut other = Hsm::new(|_| {});
+    other.refuses("12", "LEK00101");
+    other.module.set_user_storage(saved[0].clone());
+    assert_eq!(other.ok("LEK00101"), "0123456789ABCDEF");
+}
+
+// ---------------------------------------------------------------------------------------------------------------- printing
+
+fn text(document: &Document) -> String {
+    String::from_utf8(document.text().to_vec()).unwrap()
+}
+
+#[test]
+fn a_pin_mailer_is_printed_and_answered_twice() {
+    let (mut hsm, printer) = Hsm::printing(">L>013^0>L>013^1>041^P>L>005^V>L>F");
+    let value = hsm.ok("PEC40000012345601234M DUPONT;12 RUE X~\u{19}T1");
+    let (value, trailer) = value.split_at(5 + 12);
+    assert!(value.bytes().all(|c| c.is_ascii_digit()));
+    assert_eq!(trailer, "\u{19}T1");
+    assert_eq!(hsm.later(), ["PZ00\u{19}T1"]);
+    let documents = printer.take();
+    let lines = format!("\n{0:12}M DUPONT\n{0:12}12 RUE X{0:20}1234\n{0:4}ONE TWO THREE FOUR\n\x0C", "");
+    assert_eq!(documents.iter().map(text).collect::<Vec<_>>(), [lines]);
+    assert_eq!(documents[0].name(), "000001-PE");
+    assert_eq!(hsm.ok(&format!("PG40000012345601234{value}")), "");
+    hsm.refuses("01", &format!("PG40000012345701234{value}"));
+    hsm.refuses("01", &format!("PG40000012345601235{value}"));
+    hsm.refuses("14", &format!("PG40000012345691235{value}"));
+    hsm.refuses("15", &format!("PG40000012345601234{}", &value[1..]));
+    // Another module with the same LMK agrees, another LMK does not.
+    assert_eq!(Hsm::new(|_| {}).ok(&format!("PG40000012345601234{value}")), "");
+    hsm.refuses("01", &format!("PG40000012345601234{value}%02"));
+}
+
+#[test]
+fn print_fields_and_the_sample_of_the_manual() {
+    let (mut hsm, printer) = Hsm::printing("[^0][^1][^2][^3]");
+    hsm.module.set_settings(Settings { pin_length: 6, ..Settings::default() });
+    let value = hsm.ok("PEC5400089000090302477;Krasi;;Kolev~");
+    assert_eq!(value.len(), 7 + 12);
+    assert_eq!(text(&printer.take()[0]), "[][Krasi][][Kolev]");
+    for (sent, printed) in [
+        ("", "[][][][]"),
+        ("a;b", "[a][b][][]"),
+        ("a%01;b~%02", "[a%01][b][][]"),
+        ("%02", "[][][][]"),
+        ("~%02", "[][][][]"),
+    ] {
+        hsm.ok(&format!("PEC5400089000090302477{sent}"));
+        assert_eq!(text(&printer.take()[0]), printed, "{sent}");
+    }
+    hsm.refuses("13", "PEC5400089000090302477%05");
+    hsm.refuses("15", "PEC5400089000090302477a~b");
+    hsm.refuses("15", "PED5400089000090302477a");
+}
+
+#[test]
+fn two_up_forms_wait_for_the_second_mailer() {
+    let (mut hsm, printer) = Hsm::printing("^0 ^1 ^P/^2 ^3 ^Q");
+    hsm.ok("PEA40000012345601234A;B");
+    assert_eq!(hsm.later(), ["PZ00"]);
+    assert!(printer.take().is_empty());
+    hsm.ok("PEB40000012345605678C;D");
+    assert_eq!(printer.take().iter().map(text).collect::<Vec<_>>(), ["A B 1234/C D 5678"]);
+    hsm.ok("PEB40000012345605678C;D");
+    assert_eq!(printer.take().iter().map(text).collect::<Vec<_>>(), ["C D /  5678"]);
+}
+
+#[test]
+fn clear_text_is_in_the_document_and_nowhere_else() {
+    use hsm_core::lmk_pin::PinMode;
+    let (mut hsm, printer) = Hsm::printing("PIN ^P");
+    let settings = Settings { lmk_pin_mode: PinMode::Native, pin_length: 6, ..Settings::default() };
+    hsm.module.set_settings(settings);
+    let pin = hsm.ok(&format!("BA938274F{ACCOUNT}"));
+    assert!(!pin.contains("938274"));
+    let command = hsm_plugins::COMMANDS.iter().find(|c| c.code == *b"PE").unwrap();
+    hsm.session.begin(*b"PE", None);
+    let answer = command.respond(format!("C{ACCOUNT}{pin}NAME").as_bytes(), &mut hsm.session, true);
+    assert!(answer.starts_with(b"00"));
+    let documents = printer.take();
+    assert_eq!(text(&documents[0]), "PIN 938274");
+    let seen = format!(
+        "{:?} {:?} {documents:?} {:?}",
+        answer.escape_ascii().to_string(),
+        hsm.session.transcript(),
+        hsm.session
+    );
+    assert!(!seen.contains("938274"));
+    hsm.refuses("14", &format!("PEC{}{pin}NAME", ACCOUNT.replace('4', "5")));
+    assert!(hsm.later().is_empty() && printer.take().is_empty());
+}
+
+#[test]
+fn printing_refuses_without_authority_printer_or_format() {
+    let requests = ["PEC40000012345601234", "OAC400000123456", "A2001U", "NE001U", "OC", "OE"];
+    let tmk = under_lmk("002", &CLEAR_BDK);
+    let requests: Vec<String> = requests.iter().map(ToString::to_string).chain([format!("TA{tmk}")]).collect();
+    for request in &requests {
+        let mut hsm = Hsm::new(|settings| settings.authorise_all = false);
+        hsm.refuses("17", request);
+        let mut hsm = Hsm::new(|_| {});
+        hsm.refuses("16", request);
+        let printer = MemoryPrinter::default();
+        hsm.module.set_printer(Some(Box::new(printer.clone())));
+        hsm.refuses("18", request);
+        assert!(hsm.later().is_empty());
+        hsm.ok("PA^P");
+        assert!(hsm.send(request).starts_with("00"), "{request}");
+        assert_eq!(hsm.later().len(), 1);
+        assert_eq!(printer.take().len(), 1);
+        hsm.module.set_printer(Some(Box::new(Jammed)));
+        assert!(hsm.send(request).starts_with("00"), "{request}");
+        assert!(hsm.later()[0].ends_with("Z16"), "{:?}", hsm.later());
+        hsm.module.set_printer(None);
+        hsm.refuses("16", request);
+    }
+}
+
+struct Jammed;
+
+impl PrintSink for Jammed {
+    fn print(&mut self, _: Document) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Other.into())
+    }
+}
+
+#[test]
+fn print_formats_are_checked_and_continued() {
+    let (mut hsm, printer) = Hsm::printing(">005^P>");
+    assert_eq!(hsm.ok("PCL|21B31Bye\u{19}x"), "\u{19}x");
+    hsm.ok("PEC40000012345601234");
+    assert_eq!(text(&printer.take()[0]), "    1234\n\x1B1Bye");
+    for bad in ["PA^X", "PA>9A9", "PC^X", "PA\x01", "PA|2XX"] {
+        hsm.refuses("15", bad);
+    }
+    hsm.refuses("15", &format!("PA{}", "A".repeat(300)));
+    hsm.ok(&format!("PA{}", "A".repeat(299)));
+    hsm.refuses("15", "PCB");
+    hsm.ok("PEC40000012345601234");
+    assert_eq!(
+        text(&printer.take()[0]),
+        "A".repeat(255),
+        "the refused formats changed nothing; a line has 255 columns"
+    );
+}
+
+#[test]
+fn li_loads_the_words() {
+    let (mut hsm, printer) = Hsm::printing("^V");
+    let words = ["null", "eins", "zwei", "drei", "vier", "five and more", "sechs", "sieben", "acht", "neun"];
+    let body: String = words.iter().map(|w| format!("{:X}{w}", w.len())).collect();
+    assert_eq!(hsm.ok(&format!("LI{body}")), "");
+    hsm.ok("PEC40000012345601590");
+    assert_eq!(text(&printer.take()[0]), "eins five and more neun null");
+    let sixteen = format!("LI0{}{}", "S".repeat(16), "1x".repeat(9));
+    hsm.ok(&sixteen);
+    hsm.ok("PEC40000012345600001");
+    assert_eq!(text(&printer.take()[0]), format!("{0} {0} {0} x", "S".repeat(16)));
+    hsm.refuses("15", &format!("LI{}", &body[..body.len() - 1]));
+    hsm.refuses("15", &format!("LI{body}1"));
+    hsm.refuses("15", "LIG");
+}
+
+#[test]
+fn solicitation_mailers_are_verified_by_rc() {
+    let (mut hsm, printer) = Hsm::printing("^0 ^R");
+    let value = hsm.ok("OAC400000123456NAME");
+    assert_eq!(hsm.later(), ["OZ00"]);
+    assert_eq!(value.len(), 12);
+    let reference = hsm.ok("NG40000012345601234")[5..].to_owned();
+    assert_eq!(text(&printer.take()[0]), format!("NAME {reference}"));
+    assert_eq!(hsm.ok(&format!("RC400000123456{value}")), "");
+    hsm.refuses("01", &format!("RC400000123457{value}"));
+    hsm.refuses("15", &format!("RC400000123456{}", &value[1..]));
+    hsm.refuses("22", &format!("RC40000012345A{value}"));
+    hsm.refuses("22", "OAC40000012345ANAME");
+}
+
+#[test]
+fn components_are_printed_and_form_keys() {
+    let (mut hsm, printer) = Hsm::printing("^0 ^P ^T");
+    let (one, two) = (hsm.ok("A20012UONE"), hsm.ok("A2001UTWO"));
+    assert_eq!(hsm.later(), ["AZ00"]);
+    let documents = printer.take();
+    let (first, second) = (text(&documents[0]), text(&documents[1]));
+    let clear = |text: &str| text.split(' ').nth(1).unwrap().to_owned();
+    assert_eq!(&one[33..], first.split(' ').nth(2).unwrap(), "check value in the answer and on paper");
+    let formed = hsm.ok(&format!("A42001U{}{two}", &one[..33]));
+    let sum: Vec<u8> = (0..32).step_by(2).map(|i| byte(&clear(&first), i) ^ byte(&clear(&second), i)).collect();
+    let key = ClearKey::des(&sum).unwrap().with_odd_parity();
+    let under = LmkUse::from(KeyType::ZPK);
+    let expected = KeyScheme::U.write(&encrypt_under_lmk(&Lmk::test_variant(), under, KeyScheme::U, &key).unwrap());
+    assert_eq!(&formed[..33], expected);
+
+    let (block, again) = (hsm.ok("A2FFFS~%02#72T2N00E00"), hsm.ok("A2FFFS~%02#72T2Nc2E00"));
+    assert_eq!(&block[..16], "S0007272TNc1E000");
+    let formed = hsm.ok(&format!("A42FFFS{block}{again}%02#0000"));
+    assert!(formed.starts_with("S0007272TN00"), "{formed}");
+    assert_eq!(&hsm.ok("A2FFFS~%02#72T2Nc3E00")[..16], "S0007272TNc3E000");
+    hsm.refuses("28", "A2FFFU");
+    hsm.refuses("28", "A2001S~%02");
+    hsm.refuses("26", "A2001S");
+    hsm.refuses("04", "A20FFU");
+    hsm.refuses("15", "A2001");
+    hsm.refuses("A6", "A2FFFS~%02#ZZT2N00E00");
+}
+
+fn byte(digits: &str, at: usize) -> u8 {
+    u8::from_str_radix(&digits[at..at + 2], 16).unwrap()
+}
+
+#[test]
+fn split_keys_are_printed_in_parts() {
+    let (mut hsm, printer) = Hsm::printing("^P-^Q-^R-^T");
+    for (request, scheme, len) in
+        [("NE0012Z", KeyScheme::Single, 8), ("NE0012U", KeyScheme::U, 16), ("NE0012T", KeyScheme::T, 24)]
+    {
+        let answer = hsm.ok(request);
+        assert_eq!(hsm.later(), ["NZ00"]);
+        let digits = answer.len() - 6 - 2 * len;
+        let cryptogram: Vec<u8> = (0..2 * len).step_by(2).map(|i| byte(&answer[digits..], i)).collect();
+        let key = decrypt_under_lmk(&Lmk::test_variant(), KeyType::ZPK.into(), scheme, &cryptogram).unwrap();
+        assert!(key.odd_parity);
+        let printed = text(&printer.take()[0]);
+        let parts: Vec<&str> = printed.split('-').collect();
+        assert_eq!(parts[..3].concat(), hex(key.key.bytes()), "{request}");
+        assert_eq!(parts[3], &answer[answer.len() - 6..]);
+        assert_eq!(parts[0].len(), if len == 8 { 8 } else { 16 });
+    }
+    let block = hsm.ok("NEFFFS~%01#71A3N00E00");
+    assert_eq!(&block[..8], "S1012871");
+    assert_eq!(text(&printer.take()[0]).len(), 3 * 16 + 3 + 6, "the parts that have a symbol");
+    hsm.refuses("28", "NEFFFU");
+    hsm.refuses("15", "NE001");
+}
+
+#[test]
+fn legacy_key_mailers() {
+    let (mut hsm, printer) = Hsm::printing("^0:^P");
+    let component = hsm.ok("OCNAME");
+    assert_eq!((component.len(), hsm.later()), (32, vec!["OZ00".to_owned()]));
+    let clear = text(&printer.take()[0])[5..].to_owned();
+    let cryptogram: Vec<u8> = (0..32).step_by(2).map(|i| byte(&component, i)).collect();
+    let under = LmkUse::component_of(KeyType::ZMK);
+    let key = decrypt_under_lmk(&Lmk::test_variant(), under, KeyScheme::Double, &cryptogram).unwrap();
+    assert_eq!(hex(key.key.bytes()), clear);
+    assert!(hsm.ok("OCNAME|0U0").starts_with('U'));
+    assert_eq!(text(&printer.take()[0]).len(), 5 + 32);
+
+    let key = hsm.ok("OENAME");
+    assert_eq!((key.len(), hsm.later()), (16, vec!["OZ00".to_owned()]));
+    assert_eq!(text(&printer.take()[0]).len(), 5 + 16);
+    let key = hsm.ok("OENAME|0U1");
+    let clear = text(&printer.take()[0])[5..].to_owned();
+    hsm.ok(&format!("TA{key}OTHER"));
+    assert_eq!(hsm.later(), ["TZ00"]);
+    assert_eq!(text(&printer.take()[0]), format!("OTHER:{clear}"));
+    hsm.refuses("10", &format!("TA{ZPK}OTHER"));
+    hsm.refuses("15", "OCNAME|0U");
+    hsm.refuses("26", "OENAME|0W0");
+    let tmk = tdes_block(b"51", ModeOfUse::Any, &CLEAR_BDK);
+    hsm.ok(&format!("TA{tmk}BLOCK~%02"));
+    assert_eq!(text(&printer.take()[0]), format!("BLOCK:{}", hex(&CLEAR_BDK)));
+    let mut separated = Hsm::new(|settings| settings.separate_002 = true);
+    separated.module.set_printer(Some(Box::new(printer)));
+    separated.ok("PA^P");
+    separated.refuses("68", "OENAME");
+}
+
+// ------------------------------------------------------------------------------------------------------------------ the rest
+
+#[test]
+fn n0_gives_as_many_random_bytes_as_asked() {
+    let mut hsm = Hsm::new(|_| {});
+    assert_eq!(hsm.ok("N0008").len(), 8);
+    assert_eq!(hsm.ok("N0256").len(), 256);
+    assert_ne!(hsm.ok("N0032"), hsm.ok("N0032"));
+    for bad in ["N0000", "N0257"] {
+        hsm.refuses("01", bad);
+    }
+    for bad in ["N0", "N00A8", "N00080"] {
+        hsm.refuses("15", bad);
+    }
+}
+
+#[test]
+fn no_tells_status_and_pci_state() {
+    let mut hsm = Hsm::new(|_| {});
+    let status = hsm.ok("NO00");
+    assert_eq!((&status[..4], status.len()), ("3164", 18), "22 bytes with response code and error code");
+    assert_eq!(&status[4..13], "1500-EMU1");
+    assert_eq!(hsm.ok("NO01"), "0");
+    assert_eq!(Hsm::new(|settings| settings.separate_002 = true).ok("NO01"), "2");
+    let mut strict = Hsm::new(|settings| {
+        (settings.separate_002, settings.restrict_pin_blocks, settings.restrict_kcv) = (true, true, true);
+        (settings.refuse_single_posing, settings.single_des) = (true, false);
+    });
+    assert_eq!(strict.ok("NO01"), "1");
+    for bad in ["NO", "NO02", "NO0", "NO001"] {
+        hsm.refuses("15", bad);
+    }
+}
+
+const COMMANDS: [&str; 28] = [
+    "G0", "GO", "GQ", "GS", "GU", "GW", "CI", "CK", "CM", "CO", "CQ", "LA", "LE", "LC", "PA", "PC", "PE", "PG", "OA",
+    "RC", "A2", "NE", "OC", "OE", "TA", "LI", "N0", "NO",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Any bytes are answered: by a code, never by a panic.
+    #[test]
+    fn any_bytes_are_answered(
+        body: Vec<u8>,
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            BDK, ZPK, PVK_SINGLE, KSN, BLOCK, ACCOUNT, TABLE, "0", "1", "01", "04", "K000", "UK010", "*", "~", ";", "%01", "\u{19}x",
+            "01234", "4000001N3456", "9853FFFFFFFF", "0008", "S00072B0TN00E0001", "A", "C", "001", "U", "|", "^P", ">L", ">0",
+        ]), 0..12),
+        at: usize, byte: u8, variable: bool,
+    ) {
+        let printer = MemoryPrinter::default();
+        let mut hsm = Hsm::new(|settings| {
+            settings.user_storage = if variable { SlotSize::Variable } else { SlotSize::Single };
+            settings.diebold_test_algorithm = true;
+        });
+        hsm.module.set_printer(Some(Box::new(printer)));
+        hsm.ok("PA^0^P^V>L");
+        let mut structured = pieces.concat().into_bytes();
+        if !structured.is_empty() {
+            let at = at % structured.len();
+            structured[at] = byte;
+        }
+        for command in COMMANDS {
+            for body in [body.as_slice(), structured.as_slice(), pieces.concat().as_bytes()] {
+                let answer = hsm.send_bytes(&[command.as_bytes(), body].concat());
+                prop_assert!(answer.len() >= 2);
+                prop_assert_ne!(&answer[..2], "41");
+            }
+        }
+    }
+}
