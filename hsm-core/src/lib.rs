@@ -9,6 +9,7 @@ pub mod clear_key;
 pub mod dukpt;
 pub mod emv;
 pub mod hex;
+pub mod inspect;
 pub mod kcv;
 pub mod key_block;
 pub mod key_type;
