@@ -1,7 +1,10 @@
 //! One module per subcommand.
 
 pub(crate) mod bench;
+pub(crate) mod dukpt;
 pub(crate) mod key;
+pub(crate) mod keyblock;
+pub(crate) mod pin;
 pub(crate) mod pinblock;
 pub(crate) mod plugin;
 pub(crate) mod send;

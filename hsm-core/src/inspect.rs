@@ -5,9 +5,11 @@
 
 mod block;
 mod damage;
+mod pin;
 
 pub use block::{BlockReport, HeaderField, OptionalField, Verdict, describe_header, usage_name};
 pub use damage::{Defect, Repair};
+pub use pin::{AccountGuess, PinHint, PinReading, read_pin_block};
 
 use crate::cipher::BlockCipher;
 use crate::clear_key::{Algorithm, ClearKey};

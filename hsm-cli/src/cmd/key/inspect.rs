@@ -94,18 +94,23 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if report.is_plausible(&query) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Wrapping keys by number, and whether they are AES: a clear key of 16 or 24 bytes could be TDES as well, and is both.
+/// Wrapping keys by number. Clear digits that could be a TDES or an AES key are taken for both.
 pub(in crate::cmd) fn wrapping_keys(arguments: &[String]) -> anyhow::Result<Vec<WrappingKey>> {
     let types = [KeyType::ZMK, KeyType::PVK];
     let mut found = Vec::new();
     for (number, argument) in (1..).zip(arguments) {
         let name = if arguments.len() > 1 { format!("ZMK {number}") } else { "ZMK".to_owned() };
         let text = secret::get(&name, argument)?;
-        let digits = text.chars().filter(|c| c.is_ascii_hexdigit()).count();
-        let is_aes_256 = digits == 64 && text.chars().all(|c| c.is_ascii_hexdigit());
-        let algorithm = if is_aes_256 { Algorithm::Aes } else { Algorithm::Des };
-        let opened = Source { algorithm, ..Source::new(&name, &types) }.open(&text)?;
-        found.push(WrappingKey { name, key: opened.key });
+        let open = |algorithm| Source { algorithm, ..Source::new(&name, &types) }.open(&text);
+        let bare = text.chars().all(|c| c.is_ascii_hexdigit() || c.is_whitespace());
+        match (open(Algorithm::Des), open(Algorithm::Aes)) {
+            (Ok(des), Ok(aes)) if bare => {
+                found.push(WrappingKey { name: format!("{name} as TDES"), key: des.key });
+                found.push(WrappingKey { name: format!("{name} as AES"), key: aes.key });
+            }
+            (Err(_), Ok(opened)) | (Ok(opened), _) => found.push(WrappingKey { name, key: opened.key }),
+            (Err(error), Err(_)) => return Err(error),
+        }
     }
     Ok(found)
 }
