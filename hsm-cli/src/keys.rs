@@ -19,12 +19,6 @@ use hsm_core::{Algorithm, ClearKey, LmkSlots, SecurityModule, hex, kcv, variant}
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// How keys are written, for help texts.
-pub(crate) const FORMS: &str = "\
-A key is clear digits (aes:DIGITS where it could be TDES as well), a cryptogram with its scheme letter (Z and X where the HSM
-writes none), or an S key block; - reads it from standard input. Cryptograms and blocks are under the published test LMKs:
-00 variant, 01 AES key block, 02 TDES key block.";
-
 /// The LMKs that commands work with: the published test LMKs.
 pub(crate) fn lmks() -> Arc<LmkSlots> {
     SecurityModule::with_test_lmks().lmks()

@@ -26,7 +26,7 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
     #[command(flatten)]
-    zmk: wrapping::Args,
+    zmk: wrapping::ZmkArgs,
 
     /// Key under a test LMK, or clear; - reads it from standard input
     #[arg(long, value_name = "KEY")]

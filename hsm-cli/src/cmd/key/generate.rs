@@ -43,7 +43,7 @@ pub(super) struct Args {
     attributes: AttributeArgs,
 
     #[command(flatten)]
-    zmk: wrapping::Args,
+    zmk: wrapping::ZmkArgs,
 
     /// Scheme under the ZMK: Z, U, T, X, Y, S or R [default: as under the LMK]
     #[arg(long, value_name = "LETTER", requires = "zmk", value_parser = keys::scheme)]

@@ -14,7 +14,7 @@ use hsm_core::{Algorithm, ClearKey};
 
 /// The wrapping key of a command and how it is used.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct ZmkArgs {
     /// ZMK or TMK: clear, or under a test LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     zmk: Option<String>,
@@ -51,7 +51,7 @@ pub(super) struct Unwrapped {
     pub(super) odd_parity: bool,
 }
 
-impl Args {
+impl ZmkArgs {
     /// Whether there is a ZMK.
     pub(super) fn is_given(&self) -> bool {
         self.zmk.is_some()
