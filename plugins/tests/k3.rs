@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use hsm_core::lmk::Lmk;
+use hsm_core::user_storage::SlotSize;
 use hsm_core::{ChangeEntry, ChangeRole, ClearKey, LmkSlots, SecurityModule, Session, Settings};
 use hsm_plugin_sdk::abi::ErrorCode;
 use proptest::prelude::*;
@@ -622,6 +623,22 @@ fn loaded_private_keys_serve_until_the_module_is_gone() {
         }
         refused(&module, "EK", &join(&[b"200100", &[0; 100], lmk]), if lmk.is_empty() { "78" } else { "A1" });
         refused(&module, "EK", &join(&[b"200176", &[0; 176], lmk]), if lmk.is_empty() { "49" } else { "A1" });
+    }
+}
+
+#[test]
+fn private_keys_may_be_in_user_storage() {
+    for (index, kind) in KINDS.iter().enumerate() {
+        let module = module();
+        module.set_settings(Settings { user_storage: SlotSize::Variable, ..Settings::default() });
+        let private = pair(index).private;
+        let key = &private[4..];
+        good(&module, "LA", &join(&[b"K012", format!("{:04}", key.len()).as_bytes(), key]));
+        let given = good(&module, "EW", &join(&[b"0601010004data;99", &private, kind.lmk.as_bytes()]));
+        let reference = if kind.lmk.is_empty() { "0004K012" } else { "FFFFSK012" };
+        let body = |reference: &str| join(&[b"0601010004data;99", reference.as_bytes(), kind.lmk.as_bytes()]);
+        assert_eq!(good(&module, "EW", &body(reference)), given);
+        refused(&module, "EW", &body(&reference.replace("012", "013")), "12");
     }
 }
 

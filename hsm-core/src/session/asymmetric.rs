@@ -130,7 +130,10 @@ impl AsymmetricOps for Session {
         let lmk = self.lmk()?.clone();
         let key = match lmk.scheme() {
             LmkScheme::KeyBlock => return self.key_open(KeyPurpose::RSA_PRIVATE, field),
-            LmkScheme::Variant => self.unwrap_private(&lmk, field)?,
+            LmkScheme::Variant => {
+                let stored = self.stored_field(field)?;
+                self.unwrap_private(&lmk, stored.as_deref().unwrap_or(field))?
+            }
         };
         self.hold_key(Arc::new(key))
     }
