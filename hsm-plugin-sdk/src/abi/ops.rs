@@ -13,9 +13,7 @@ mod print;
 mod storage;
 mod verify;
 
-pub use asymmetric::{
-    AsymmetricOps, BlockHeader, CertificateParts, ImportedKey, RsaPadding, SignatureAlgorithm, SignatureMethod,
-};
+pub use asymmetric::{AsymmetricOps, CertificateParts, ImportedKey, RsaPadding, SignatureAlgorithm, SignatureMethod};
 pub use authorisation::AuthorisationOps;
 pub use base::{BaseOps, FieldKind};
 pub use card::CardOps;
