@@ -24,7 +24,7 @@ Exit codes: 0 stopped by a signal, 1 cannot start (port in use, bad plugin), 2 w
 
 Examples:
   hsm serve --port 1500 --trace
-  hsm serve --lmk 00=test-variant --lmk 01=test-keyblock-tdes --lmk-ports";
+  hsm serve --lmk 00=test-variant --lmk 01=test-tdes --lmk-ports";
 
 /// Answer host commands over TCP
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long)]
     lmk_ports: bool,
 
-    /// A test LMK and its slot, such as 01=test-keyblock-tdes; may be repeated, and replaces the usual slots
+    /// A test LMK and its slot, such as 01=test-tdes; may be repeated, and replaces the usual slots
     #[arg(long = "lmk", value_name = "ID=LMK")]
     lmks: Vec<String>,
 
