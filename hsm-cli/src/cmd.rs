@@ -3,8 +3,11 @@
 pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod ctl;
+pub(crate) mod dukpt;
 pub(crate) mod key;
+pub(crate) mod keyblock;
 pub(crate) mod lmk;
+pub(crate) mod pin;
 pub(crate) mod pinblock;
 pub(crate) mod plugin;
 pub(crate) mod send;

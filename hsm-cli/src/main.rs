@@ -5,6 +5,8 @@
 
 mod cmd;
 mod exit;
+mod facts;
+mod keys;
 mod output;
 mod parse;
 mod secret;
@@ -32,12 +34,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(cmd::serve::Args),
+    Serve(Box<cmd::serve::Args>),
     Send(cmd::send::Args),
     Bench(cmd::bench::Args),
     Plugin(cmd::plugin::Args),
     Pinblock(Box<cmd::pinblock::Args>),
-    Key(cmd::key::Args),
+    Key(Box<cmd::key::Args>),
+    Keyblock(Box<cmd::keyblock::Args>),
+    Pin(Box<cmd::pin::Args>),
+    Dukpt(cmd::dukpt::Args),
     Lmk(cmd::lmk::Args),
     Config(cmd::config::Args),
     Ctl(cmd::ctl::Args),
@@ -49,7 +54,7 @@ fn main() -> ExitCode {
         Err(error) => return exit::for_arguments(&error),
     };
     let result = match cli.command {
-        Command::Serve(args) => cmd::serve::run(args),
+        Command::Serve(args) => cmd::serve::run(&args),
         Command::Send(args) => cmd::send::run(&args),
         Command::Bench(args) => cmd::bench::run(&args),
         Command::Plugin(args) => cmd::plugin::run(&args),
@@ -58,6 +63,9 @@ fn main() -> ExitCode {
         Command::Lmk(args) => cmd::lmk::run(&args),
         Command::Config(args) => cmd::config::run(&args),
         Command::Ctl(args) => cmd::ctl::run(&args),
+        Command::Keyblock(args) => cmd::keyblock::run(&args),
+        Command::Pin(args) => cmd::pin::run(&args),
+        Command::Dukpt(args) => cmd::dukpt::run(&args),
     };
     result.unwrap_or_else(|error| exit::for_failure(&error))
 }

@@ -68,8 +68,8 @@ words! {
 }
 
 words! {
-    /// The activities with PINs.
-    PinActivity { Mailer = "mailer", Clear = "clear" }
+    /// The activities with PINs. The last two are names of this emulator, for BM and BQ.
+    PinActivity { Mailer = "mailer", Clear = "clear", Excluded = "excluded", Algorithm = "algorithm" }
 }
 
 impl Category {
@@ -115,7 +115,7 @@ pub enum Term {
 pub struct Activity {
     /// `None`, written `all`: every category, diagnostics excepted where there are several activities.
     pub category: Option<Category>,
-    /// Key type code, key usage, `rsa`, `mailer`, `clear` or command code, in lower case. `None` means all.
+    /// Key type code, key usage, `rsa`, a [`PinActivity`] or a command code, in lower case. `None` means all.
     pub sub: Option<String>,
     /// `None` means both.
     pub interface: Option<Interface>,

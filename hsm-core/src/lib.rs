@@ -12,6 +12,7 @@ pub mod config;
 pub mod dukpt;
 pub mod emv;
 pub mod hex;
+pub mod inspect;
 pub mod kcv;
 pub mod key_block;
 pub mod key_type;

@@ -227,6 +227,41 @@ fn scheme_variants(scheme: KeyScheme) -> Result<&'static [u8], VariantError> {
     }
 }
 
+/// The ciphers that the parts of a key are under, in order, for whoever tries many cryptograms.
+///
+/// # Errors
+/// As [`decrypt_under_lmk`].
+pub(crate) fn lmk_part_ciphers(lmk: &Lmk, under: LmkUse, scheme: KeyScheme) -> Result<Vec<BlockCipher>, VariantError> {
+    part_ciphers(&lmk_base(lmk, under)?, scheme)
+}
+
+/// As [`lmk_part_ciphers`], for keys under a ZMK.
+///
+/// # Errors
+/// As [`decrypt_under_zmk`].
+pub(crate) fn zmk_part_ciphers(
+    zmk: &ClearKey,
+    atalla: AtallaVariant,
+    scheme: KeyScheme,
+) -> Result<Vec<BlockCipher>, VariantError> {
+    part_ciphers(&zmk_base(zmk, atalla)?, scheme)
+}
+
+fn part_ciphers(base: &[u8], scheme: KeyScheme) -> Result<Vec<BlockCipher>, VariantError> {
+    let masks = scheme_variants(scheme)?;
+    let parts = scheme.key_len().unwrap_or_default() / 8;
+    let mut varied = Zeroizing::new(base.to_vec());
+    (0..parts)
+        .map(|part| {
+            varied.copy_from_slice(base);
+            if let (Some(byte), Some(mask)) = (varied.get_mut(8), masks.get(part)) {
+                *byte ^= mask;
+            }
+            Ok(BlockCipher::des(&varied)?)
+        })
+        .collect()
+}
+
 fn lmk_base(lmk: &Lmk, under: LmkUse) -> Result<Zeroizing<Vec<u8>>, VariantError> {
     let pair = lmk.pair(under.pair).ok_or(VariantError::NotVariantLmk)?;
     let mut base = Zeroizing::new(pair.bytes().to_vec());

@@ -1,4 +1,5 @@
 //! The authorised state: activities as text, per LMK, time limits, both models, persistence and audit.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use hsm_core::authorisation::{
     Activity, ActivityError, AuditEvent, AuditHook, Category, Interface, PersistenceError, Term,
@@ -69,6 +70,8 @@ fn activities_as_people_write_them() {
     for (text, full) in [
         ("gen.zmk.con:25", "generate.000.console:25"),
         ("p.c.h", "pin.clear.host"),
+        ("pin.ex", "pin.excluded"),
+        ("pin.a.h", "pin.algorithm.host"),
         ("export..host", "export..host"),
         ("EXPORT.001.HOST:P", "export.001.host:p"),
         ("expo", "export"),
@@ -147,6 +150,23 @@ fn an_activity_covers_what_it_names_and_nothing_else() {
         assert!(needs.iter().all(|need| !module.is_authorised(0, need)));
     }
     assert!(!module.is_authorised(0, "no such activity"));
+}
+
+/// Whatever the code asks for can be authorised by name.
+#[test]
+fn every_activity_that_is_asked_for_can_be_named() {
+    let sources = [include_str!("../src/session/verify.rs"), include_str!("../src/session/emv.rs")];
+    let asked: Vec<&str> = sources
+        .iter()
+        .flat_map(|source| source.split("authorised(\"").skip(1))
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(asked.contains(&"pin.clear.host") && asked.contains(&"diag.host"), "{asked:?}");
+    for name in asked {
+        let (module, ..) = module(strict());
+        module.authorise(0, &activity(name)).unwrap();
+        assert!(module.is_authorised(0, name), "{name}");
+    }
 }
 
 #[test]

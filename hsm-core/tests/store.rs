@@ -1,4 +1,5 @@
 //! The LMK store as a user meets it. What a killed process leaves is tested inside the crate.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use hsm_core::config::{Config, Layers, LmkLoadError};
 use hsm_core::lmk::{Lmk, LmkAlgorithm, LmkPair, LmkScheme};

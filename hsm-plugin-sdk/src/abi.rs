@@ -21,8 +21,8 @@ pub use attributes::KeyAttributes;
 pub use error_code::ErrorCode;
 pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, NaturalPinHandle, PinHandle};
 pub use ops::{
-    AsymmetricOps, AuthorisationOps, BaseOps, BlockHeader, CardOps, CertificateParts, DukptOps, EmvOps, FieldKind, Host,
-    ImportedKey, KeyOps, MigrationOps, OpInfo, PinOps, PrintOps, RsaPadding, SignatureAlgorithm, SignatureMethod, StorageOps,
+    AsymmetricOps, AuthorisationOps, BaseOps, CardOps, CertificateParts, DukptOps, EmvOps, FieldKind, Host, ImportedKey,
+    KeyOps, MigrationOps, OpInfo, Operation, PinOps, PrintOps, RsaPadding, SignatureAlgorithm, SignatureMethod, StorageOps,
     VerifyOps, operations,
 };
 

@@ -11,7 +11,7 @@ mod request;
 mod response;
 
 pub use abi::{
-    AccountField, AccountForm, BlockHeader, CertificateParts, ErrorCode, FieldKind, Host, ImportedKey, KeyAttributes, KeyHandle,
+    AccountField, AccountForm, CertificateParts, ErrorCode, FieldKind, Host, ImportedKey, KeyAttributes, KeyHandle,
     KeyPurpose, NaturalPinHandle, PinHandle, RsaPadding, SignatureAlgorithm, SignatureMethod,
 };
 pub use command::{Command, respond};
@@ -24,7 +24,7 @@ pub use response::Response;
 pub mod prelude {
     pub use crate::{
         AccountField, AccountForm, AttributeGroup, ErrorCode, ExcludedPins, FieldKind, Hsm, KeyAttributes, KeyField,
-        KeyHandle, KeyPurpose, Ksn, LegacyOptions, NaturalPinHandle, PinDestination, PinHandle, Refusal, Request, Response,
-        Result, command,
+        KeyHandle, KeyPurpose, Ksn, LegacyOptions, NaturalPinHandle, PinDestination, PinHandle, Refusal, Request,
+        Response, Result, command,
     };
 }

@@ -1,7 +1,7 @@
 //! What the commands on RSA and elliptic-curve keys share (keys.md 5 and 7, card-emv-mac.md 8).
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugin_sdk::{BlockHeader, RsaPadding, SignatureAlgorithm, SignatureMethod};
+use hsm_plugin_sdk::{RsaPadding, SignatureAlgorithm, SignatureMethod};
 
 /// Hash identifier refused.
 const HASH: ErrorCode = ErrorCode::KEY_LENGTH_FLAG;
@@ -57,6 +57,10 @@ impl<'h> PrivateKeyField<'h> {
 pub fn read_private_key<'h>(req: &mut Request<'h>) -> Result<&'h [u8]> {
     if req.rest().starts_with(b"FFFF") {
         req.text("Private key length", 4)?;
+        // A reference to a key block in user storage.
+        if req.rest().starts_with(b"SK") {
+            req.accept(b'S');
+        }
         return Ok(req.key("Private key", KeyPurpose::RSA_PRIVATE)?.bytes());
     }
     let len = req.number("Private key length", 4)?;
@@ -71,10 +75,10 @@ pub fn put_private_key(
     resp: &mut Response<'_>,
     hsm: &Hsm<'_>,
     key: KeyHandle,
-    header: Option<BlockHeader<'_>>,
+    attributes: Option<KeyAttributes<'_>>,
 ) -> Result<()> {
-    let (is_block, field) = match header {
-        Some(header) => (true, hsm.key_block_wrap(key, header)?),
+    let (is_block, field) = match attributes {
+        Some(attributes) => (true, hsm.key_block_wrap(key, attributes)?),
         None => (false, hsm.private_key_wrap(key)?),
     };
     put_private_field(resp, is_block, &field);
@@ -169,118 +173,43 @@ pub fn authentication_data<'h>(req: &mut Request<'h>) -> Result<&'h [u8]> {
     req.text("Authentication data", len)
 }
 
-/// The `#` and `&` groups at the end of a request (keys.md 0.4): fields that a group does not have are `None`.
-#[derive(Debug, Clone, Copy)]
-pub struct BlockGroup<'h> {
-    /// Key usage.
-    pub usage: Option<[u8; 2]>,
-    /// Mode of use.
-    pub mode: Option<u8>,
-    version: [u8; 2],
-    exportability: Option<u8>,
-    optional: &'h [u8],
-}
-
-/// Which fields a `#` group has; key version number and optional blocks are in all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GroupFields {
-    /// Key version number and optional blocks; exportability is the `&` group.
-    Version,
-    /// Mode of use, key version number, exportability and optional blocks.
-    Mode,
-    /// Key usage and those of [`GroupFields::Mode`].
-    Usage,
-}
-
-impl<'h> BlockGroup<'h> {
-    /// Reads the LMK identifier and the group, ends the request, and checks that the group is there if and only if the selected LMK is a
-    /// key-block LMK.
-    ///
-    /// # Errors
-    /// 15; 13 as [`Request::lmk_identifier`].
-    pub fn end(req: &mut Request<'h>, hsm: &Hsm<'h>, fields: GroupFields) -> Result<Option<Self>> {
-        let at = req.offset();
-        let group = Self::end_optional(req, fields)?;
-        match (hsm.is_key_block_lmk()?, &group) {
-            (true, None) => Err(req.refuse("Key block attributes", at, "are needed under a key-block LMK")),
-            (false, Some(_)) => Err(req.refuse("Key block attributes", at, "do not go with a variant LMK")),
-            _ => Ok(group),
-        }
-    }
-
-    /// Reads the LMK identifier and the group, if it is there, and ends the request.
-    ///
-    /// # Errors
-    /// As [`BlockGroup::end`].
-    pub fn end_optional(req: &mut Request<'h>, fields: GroupFields) -> Result<Option<Self>> {
-        req.lmk_identifier()?;
-        let mut group = if req.accept(b'#') { Some(Self::read(req, fields)?) } else { None };
-        if fields == GroupFields::Version
-            && let Some(group) = &mut group
-            && req.accept(b'&')
-        {
-            group.exportability = Some(one(req, "Exportability")?);
-        }
-        req.end()?;
-        Ok(group)
-    }
-
-    fn read(req: &mut Request<'h>, fields: GroupFields) -> Result<Self> {
-        let usage = if fields == GroupFields::Usage { Some(two(req, "Key usage")?) } else { None };
-        let has_mode = fields != GroupFields::Version;
-        let mode = if has_mode { Some(one(req, "Mode of use")?) } else { None };
-        let version = two(req, "Key version number")?;
-        let exportability = if has_mode { Some(one(req, "Exportability")?) } else { None };
-        let optional = optional_blocks(req)?;
-        Ok(Self { usage, mode, version, exportability, optional })
-    }
-
-    /// The header of a key block whose usage and mode follow from the key.
-    #[must_use]
-    pub fn header(&self) -> BlockHeader<'h> {
-        BlockHeader { mode: None, version: self.version, exportability: self.exportability, optional: self.optional }
-    }
-
-    /// The header of a public key's block, whose mode the host chooses.
-    #[must_use]
-    pub fn public_header(&self) -> BlockHeader<'h> {
-        BlockHeader { mode: self.mode, ..self.header() }
-    }
-}
-
-fn one(req: &mut Request<'_>, name: &'static str) -> Result<u8> {
+/// Reads the LMK identifier and the key block attributes, ends the request, and checks that there are attributes if and only if the
+/// selected LMK is a key-block LMK.
+///
+/// # Errors
+/// 15; as [`end_with_optional_attributes`].
+pub fn end_with_attributes<'h>(
+    req: &mut Request<'h>,
+    hsm: &Hsm<'h>,
+    group: &AttributeGroup,
+) -> Result<Option<KeyAttributes<'h>>> {
     let at = req.offset();
-    match req.text(name, 1)? {
-        [c] => Ok(*c),
-        _ => Err(req.refuse(name, at, "is missing")),
+    let attributes = end_with_optional_attributes(req, group)?;
+    match (hsm.is_key_block_lmk()?, &attributes) {
+        (true, None) => Err(req.refuse("Key block attributes", at, "are needed under a key-block LMK")),
+        (false, Some(_)) => Err(req.refuse("Key block attributes", at, "do not go with a variant LMK")),
+        _ => Ok(attributes),
     }
 }
 
-fn two(req: &mut Request<'_>, name: &'static str) -> Result<[u8; 2]> {
-    let at = req.offset();
-    let field = req.text(name, 2)?;
-    field.try_into().map_err(|_| req.refuse(name, at, "is missing"))
-}
-
-/// Number of optional blocks (2N) and the blocks: identifier 2A, length 2H, data.
-fn optional_blocks<'h>(req: &mut Request<'h>) -> Result<&'h [u8]> {
-    let rest = req.rest();
-    let count = match rest {
-        [a, b, ..] if a.is_ascii_digit() && b.is_ascii_digit() => 10 * (a - b'0') + (b - b'0'),
-        _ => return Err(req.refuse("Number of optional blocks", req.offset(), "must be decimal digits")),
-    };
-    let mut len = 2usize;
-    for _ in 0..count {
-        let digits = rest.get(len + 2..len + 4).and_then(|digits| core::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| usize::from_str_radix(digits, 16).ok()) {
-            Some(block) if block >= 4 => len += block,
-            _ => {
-                let at = req.offset() + len;
-                return Err(req.refuse_with(ErrorCode::OPTIONAL_BLOCK, "Optional block", at, "has no valid length"));
-            }
-        }
+/// Reads the LMK identifier and the key block attributes, if they are there, and ends the request. Where the group does not have the
+/// exportability, `&` may follow.
+///
+/// # Errors
+/// As [`Request::lmk_identifier`] and [`Request::attributes`].
+pub fn end_with_optional_attributes<'h>(
+    req: &mut Request<'h>,
+    group: &AttributeGroup,
+) -> Result<Option<KeyAttributes<'h>>> {
+    req.lmk_identifier()?;
+    let mut attributes = req.attributes(group)?;
+    if let Some(attributes) = attributes.as_mut().filter(|given| given.exportability.is_none())
+        && let Some(narrowed) = req.attributes(&AttributeGroup::NARROW)?
+    {
+        attributes.exportability = narrowed.exportability;
     }
-    req.text("Optional blocks", len)
+    req.end()?;
+    Ok(attributes)
 }
 
 /// Reads a hash identifier. `04`, no hash, is for data that is a `DigestInfo`.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use hsm_core::lmk::Lmk;
+use hsm_core::user_storage::SlotSize;
 use hsm_core::{ChangeEntry, ChangeRole, ClearKey, LmkSlots, SecurityModule, Session, Settings};
 use hsm_plugin_sdk::abi::ErrorCode;
 use proptest::prelude::*;
@@ -596,7 +597,7 @@ fn import_and_export_refuse_what_the_manual_says() {
     refused(&module, "GI", &join(&[b"0101FFFF", &exported, b";99", &pair(1).private, b"=03%01#72X00S00"]), "A8");
     refused(&module, "GI", &join(&[b"0101FFFF", &exported, b";99", &pair(1).private, b"=03%01#ZZN00S00"]), "A6");
     module.set_settings(Settings { authorise_all: false, ..Settings::default() });
-    refused(&module, "GI", &import("01010600", &exported, b"=03"), "17");
+    refused(&module, "GI", &import("01010400", &exported, b"=03"), "17");
     good(&module, "GK", &export("010106001", key, kcv, &public));
 }
 
@@ -614,13 +615,30 @@ fn loaded_private_keys_serve_until_the_module_is_gone() {
         refused(&module, "EK", &join(&[b"21", &private, lmk]), "03");
         refused(&module, "EK", b"0x", "15");
         let mut damaged = private.clone();
-        *damaged.last_mut().unwrap() ^= 1;
+        let last = damaged.last_mut().unwrap();
+        *last = if *last == b'0' { b'1' } else { b'0' };
         let broken = answer(&module, "EK", &join(&[b"20", &damaged, lmk]));
         if !lmk.is_empty() {
             assert_eq!(broken, b"A4");
         }
         refused(&module, "EK", &join(&[b"200100", &[0; 100], lmk]), if lmk.is_empty() { "78" } else { "A1" });
         refused(&module, "EK", &join(&[b"200176", &[0; 176], lmk]), if lmk.is_empty() { "49" } else { "A1" });
+    }
+}
+
+#[test]
+fn private_keys_may_be_in_user_storage() {
+    for (index, kind) in KINDS.iter().enumerate() {
+        let module = module();
+        module.set_settings(Settings { user_storage: SlotSize::Variable, ..Settings::default() });
+        let private = pair(index).private;
+        let key = &private[4..];
+        good(&module, "LA", &join(&[b"K012", format!("{:04}", key.len()).as_bytes(), key]));
+        let given = good(&module, "EW", &join(&[b"0601010004data;99", &private, kind.lmk.as_bytes()]));
+        let reference = if kind.lmk.is_empty() { "0004K012" } else { "FFFFSK012" };
+        let body = |reference: &str| join(&[b"0601010004data;99", reference.as_bytes(), kind.lmk.as_bytes()]);
+        assert_eq!(good(&module, "EW", &body(reference)), given);
+        refused(&module, "EW", &body(&reference.replace("012", "013")), "12");
     }
 }
 
@@ -849,7 +867,7 @@ fn hashes_are_those_of_the_manual() {
 #[test]
 fn handles_are_refused_by_operations_of_another_kind() {
     use hsm_plugin_sdk::abi::{
-        AsymmetricOps, BlockHeader, KeyOps, KeyPurpose, RsaPadding, SignatureAlgorithm, SignatureMethod,
+        AsymmetricOps, KeyAttributes, KeyOps, KeyPurpose, RsaPadding, SignatureAlgorithm, SignatureMethod,
     };
     let module = module();
     let mut session = Session::new(module);
@@ -858,7 +876,7 @@ fn handles_are_refused_by_operations_of_another_kind() {
     let private = session.private_key_open(&pair(0).private[4..]).unwrap();
     let public = session.public_key_import(*b"02", &pair(0).public).unwrap();
     let method = SignatureMethod { hash: *b"06", algorithm: SignatureAlgorithm::RsaPkcs1 };
-    let header = BlockHeader { mode: None, version: *b"00", exportability: None, optional: b"00" };
+    let attributes = KeyAttributes::default();
     let function = Err(ErrorCode::KEY_FUNCTION);
     for key in [zpk, public] {
         assert_eq!(session.signature_generate(key, method, b"x"), function);
@@ -868,7 +886,7 @@ fn handles_are_refused_by_operations_of_another_kind() {
     for key in [zpk, private] {
         assert_eq!(session.signature_verify(key, method, b"x", b"x"), Err(ErrorCode::KEY_FUNCTION));
         assert_eq!(session.public_key_mac(key, b"").map(|_| vec![]), function);
-        assert_eq!(session.key_block_wrap(key, header), function);
+        assert_eq!(session.key_block_wrap(key, attributes), function);
         assert_eq!(session.key_encrypt(zpk, key, RsaPadding::Pkcs1, true).map(|_| vec![]), function);
     }
     assert_eq!(session.key_encrypt(private, public, RsaPadding::Pkcs1, true).map(|_| vec![]), function);

@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = parse::seconds_or_zero)]
     warmup: Duration,
 
-    /// Built-in messages and their shares: B2, CA, CW, CY, DC, EC, KQ, NC
+    /// Built-in messages and their shares: B2, CA, CC, CW, CY, DA, DC, EC, G0, JC, KQ, NC
     #[arg(long, value_name = "CODE:SHARE,...", default_value = "CA:40,EC:20,CY:15,CW:10,KQ:10,B2:5")]
     mix: String,
 

@@ -17,7 +17,7 @@ use crate::mac::{HashAlgorithm, mac_matches};
 use crate::module::ChangeRole;
 use crate::rsa_encoding::{self, BIT_STRING, INTEGER, OCTET_STRING, PublicKeyEncoding, SEQUENCE, element, put_element};
 use hsm_plugin_sdk::abi::{
-    AsymmetricOps, BlockHeader, CertificateParts, ErrorCode, ImportedKey, KeyHandle, KeyOps, KeyPurpose, RsaPadding,
+    AsymmetricOps, CertificateParts, ErrorCode, ImportedKey, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, RsaPadding,
     SignatureAlgorithm, SignatureMethod,
 };
 use std::sync::Arc;
@@ -90,7 +90,8 @@ impl AsymmetricOps for Session {
         if self.lmk()?.scheme() == LmkScheme::Variant {
             return self.refuse(ErrorCode::LMK_SCHEMES, "elliptic-curve keys need a key-block LMK");
         }
-        let mode = ModeOfUse::from_id(Family::Thales, mode).or_else(|error| self.refuse_block("the key block", error))?;
+        let mode =
+            ModeOfUse::from_id(Family::Thales, mode).or_else(|error| self.refuse_block("the key block", error))?;
         let attributes = attributes(*b"03", BlockAlgorithm::Ec, mode)?;
         rules::check(&attributes).or_else(|error| self.refuse_block("the key block", error))?;
         let key = EcPrivate::generate(&mut CryptoSource(&mut *self.random), curve);
@@ -118,18 +119,21 @@ impl AsymmetricOps for Session {
         self.wrap_private(&lmk, &key)
     }
 
-    fn key_block_wrap(&mut self, key: KeyHandle, header: BlockHeader<'_>) -> Result<Vec<u8>, ErrorCode> {
+    fn key_block_wrap(&mut self, key: KeyHandle, given: KeyAttributes<'_>) -> Result<Vec<u8>, ErrorCode> {
         // What is in a block already must stay in it, with its optional blocks.
         let key = self.key_for(key, &[KeyPurpose::NEW_KEY])?;
         let lmk = self.lmk()?.clone();
-        self.wrap_block(&lmk, &key, header)
+        self.wrap_block(&lmk, &key, &given)
     }
 
     fn private_key_open(&mut self, field: &[u8]) -> Result<KeyHandle, ErrorCode> {
         let lmk = self.lmk()?.clone();
         let key = match lmk.scheme() {
             LmkScheme::KeyBlock => return self.key_open(KeyPurpose::RSA_PRIVATE, field),
-            LmkScheme::Variant => self.unwrap_private(&lmk, field)?,
+            LmkScheme::Variant => {
+                let stored = self.stored_field(field)?;
+                self.unwrap_private(&lmk, stored.as_deref().unwrap_or(field))?
+            }
         };
         self.hold_key(Arc::new(key))
     }
@@ -137,12 +141,12 @@ impl AsymmetricOps for Session {
     fn private_key_translate(
         &mut self,
         field: &[u8],
-        header: Option<BlockHeader<'_>>,
+        given: Option<KeyAttributes<'_>>,
     ) -> Result<(bool, Vec<u8>), ErrorCode> {
         let (old, new) = self.translation()?;
         let key = self.unwrap_private(&old, field)?;
-        match self.translated_header(&old, &new, &key, header)? {
-            Some(header) => Ok((true, self.wrap_block(&new, &key, header)?)),
+        match self.translated_attributes(&old, &new, &key, given)? {
+            Some(given) => Ok((true, self.wrap_block(&new, &key, &given)?)),
             None => Ok((false, self.wrap_private(&new, &key)?)),
         }
     }
@@ -191,12 +195,12 @@ impl AsymmetricOps for Session {
         mac: Option<[u8; 4]>,
         field: &[u8],
         authentication_data: &[u8],
-        header: Option<BlockHeader<'_>>,
+        given: Option<KeyAttributes<'_>>,
     ) -> Result<Vec<u8>, ErrorCode> {
         let (old, new) = self.translation()?;
         let key = self.unwrap_public(&old, mac, field, authentication_data)?;
-        match self.translated_header(&old, &new, &key, header)? {
-            Some(header) => self.wrap_block(&new, &key, header),
+        match self.translated_attributes(&old, &new, &key, given)? {
+            Some(given) => self.wrap_block(&new, &key, &given),
             None => Ok(public_mac(&new, key.key().bytes(), authentication_data)?.to_vec()),
         }
     }
@@ -338,6 +342,9 @@ impl AsymmetricOps for Session {
         let public = self.key_for(public, &[KeyPurpose::RSA_PUBLIC])?;
         self.may(&public, ModeOfUse::Encrypt, ErrorCode::KEY_FUNCTION)?;
         let key = self.key(key)?.clone();
+        if key.is_component() {
+            return self.refuse(ErrorCode::KEY_FUNCTION, "a component is not exported under a public key");
+        }
         let iv_len = match key.algorithm() {
             Algorithm::Des | Algorithm::Hmac => 8,
             Algorithm::Aes => 16,
@@ -397,7 +404,8 @@ impl AsymmetricOps for Session {
                     Algorithm::Aes => BlockAlgorithm::Aes,
                     _ => BlockAlgorithm::Hmac,
                 };
-                let mode = ModeOfUse::from_id(Family::Thales, mode).or_else(|error| self.refuse_block("the key block", error))?;
+                let mode = ModeOfUse::from_id(Family::Thales, mode)
+                    .or_else(|error| self.refuse_block("the key block", error))?;
                 OpenKey::new(clear, KeyPurpose::NEW_KEY, Some(attributes(usage, algorithm, mode)?))
             }
         };
@@ -520,9 +528,11 @@ impl Session {
                     _ if key.aes => (Algorithm::Aes, BlockAlgorithm::Aes),
                     _ => (Algorithm::Des, BlockAlgorithm::Tdes),
                 };
-                let mode = ModeOfUse::from_id(Family::Thales, mode).or_else(|error| self.refuse_block("the key block", error))?;
+                let mode = ModeOfUse::from_id(Family::Thales, mode)
+                    .or_else(|error| self.refuse_block("the key block", error))?;
                 // Whether the key is of single length is not known before it is decrypted; wrapping it checks again.
-                rules::check(&attributes(id, block, mode)?).or_else(|error| self.refuse_block("the key block", error))?;
+                rules::check(&attributes(id, block, mode)?)
+                    .or_else(|error| self.refuse_block("the key block", error))?;
                 Ok(algorithm)
             }
             (false, None) => {
@@ -554,20 +564,20 @@ impl Session {
         }
     }
 
-    /// The header that a translated key gets: `None` under a variant LMK.
-    fn translated_header<'a>(
+    /// The attributes that a translated key gets: `None` under a variant LMK.
+    fn translated_attributes<'a>(
         &mut self,
         old: &Lmk,
         new: &Lmk,
         key: &OpenKey,
-        header: Option<BlockHeader<'a>>,
-    ) -> Result<Option<BlockHeader<'a>>, ErrorCode> {
-        match (old.scheme(), new.scheme(), header) {
+        given: Option<KeyAttributes<'a>>,
+    ) -> Result<Option<KeyAttributes<'a>>, ErrorCode> {
+        match (old.scheme(), new.scheme(), given) {
             (LmkScheme::Variant, LmkScheme::Variant, None) => Ok(None),
-            (LmkScheme::Variant, LmkScheme::KeyBlock, Some(header)) => Ok(Some(header)),
+            (LmkScheme::Variant, LmkScheme::KeyBlock, Some(given)) => Ok(Some(given)),
             (LmkScheme::KeyBlock, LmkScheme::KeyBlock, None) => {
                 let version = key.attributes().ok_or(ErrorCode::INTERNAL)?.key_version.id();
-                Ok(Some(BlockHeader { mode: None, version, exportability: None, optional: b"00" }))
+                Ok(Some(KeyAttributes { key_version: Some(version), ..KeyAttributes::default() }))
             }
             (LmkScheme::KeyBlock, LmkScheme::Variant, _) => {
                 self.refuse(ErrorCode::LMK_SCHEMES, "a key cannot go from a key-block LMK to a variant LMK")
@@ -577,34 +587,37 @@ impl Session {
         }
     }
 
-    fn wrap_block(&mut self, lmk: &Lmk, key: &OpenKey, header: BlockHeader<'_>) -> Result<Vec<u8>, ErrorCode> {
+    fn wrap_block(&mut self, lmk: &Lmk, key: &OpenKey, given: &KeyAttributes<'_>) -> Result<Vec<u8>, ErrorCode> {
         let Some(mut attributes) = key.attributes().copied() else { return Err(ErrorCode::INTERNAL) };
         let scope = LmkId::new(self.lmk_id).map(Scope::Lmk).ok_or(ErrorCode::INTERNAL)?;
-        let public = attributes.usage.id() == *b"02";
         let random = &mut *self.random;
         let wrapped = (|| {
-            if let Some(mode) = header.mode {
-                if !public {
+            if given.usage.is_some_and(|usage| usage != attributes.usage.id()) {
+                return Err(KeyBlockError::Usage);
+            }
+            if let Some(mode) = given.mode {
+                let mode = ModeOfUse::from_id(Family::Thales, mode)?;
+                if mode != attributes.mode && attributes.usage.id() != *b"02" {
                     return Err(KeyBlockError::Mode);
                 }
-                attributes.mode = ModeOfUse::from_id(Family::Thales, mode)?;
+                attributes.mode = mode;
             }
-            attributes.key_version = KeyVersion::new(header.version)?;
-            if let Some(id) = header.exportability {
+            attributes.key_version = KeyVersion::new(given.key_version.unwrap_or(KeyVersion::NONE.id()))?;
+            if let Some(id) = given.exportability {
                 attributes.exportability = rules::narrow(attributes.exportability, Exportability::from_id(id)?)?;
             } else if key.purpose == KeyPurpose::NEW_KEY {
                 attributes.exportability = Exportability::Sensitive;
             }
             rules::check(&attributes)?;
-            let (count, blocks) = header.optional.split_at_checked(2).ok_or(KeyBlockError::OptionalCount)?;
-            let (optional, len) = OptionalBlocks::parse_host(count, blocks, MAX_OPTIONAL_BLOCKS)?;
-            if len != blocks.len() {
+            let count = format!("{:02}", given.optional_count);
+            let (optional, len) =
+                OptionalBlocks::parse_host(count.as_bytes(), given.optional_blocks, MAX_OPTIONAL_BLOCKS)?;
+            if len != given.optional_blocks.len() {
                 return Err(KeyBlockError::OptionalHeader);
             }
             let keys = lmk.protection_keys()?;
-            let mut block = thales::wrap(keys, scope, attributes, &optional, key.key(), &mut |fill| {
-                random.fill_bytes(fill);
-            })?;
+            let mut fill = |bytes: &mut [u8]| random.fill_bytes(bytes);
+            let mut block = thales::wrap(keys, scope, attributes, &optional, key.key(), &mut fill)?;
             block.insert(0, b'S');
             Ok(block)
         })();

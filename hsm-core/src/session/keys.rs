@@ -52,6 +52,10 @@ impl OpenKey {
         Self { component: true, ..self }
     }
 
+    pub(super) fn is_component(&self) -> bool {
+        self.component
+    }
+
     pub(super) fn key(&self) -> &ClearKey {
         &self.key
     }

@@ -15,7 +15,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::asymmetric::{BlockGroup, GroupFields, put_private_key};
+use hsm_plugins::asymmetric::{end_with_attributes, put_private_key};
 
 command! {
     code: "EI",
@@ -50,12 +50,12 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
         Some(b'0'..=b'9') => read_exponent(req, bits)?,
         _ => DEFAULT_EXPONENT,
     };
-    let group = BlockGroup::end(req, hsm, GroupFields::Version)?;
+    let attributes = end_with_attributes(req, hsm, &AttributeGroup::VERSION)?;
 
     let key = hsm.rsa_generate(key_type, bits, exponent)?;
     let mut resp = hsm.response();
     resp.bytes("Public key", hsm.public_key_of(key, encoding)?);
-    put_private_key(&mut resp, hsm, key, group.map(|group| group.header()))?;
+    put_private_key(&mut resp, hsm, key, attributes)?;
     Ok(resp)
 }
 

@@ -11,7 +11,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::asymmetric::{BlockGroup, GroupFields, put_private_field, read_private_key};
+use hsm_plugins::asymmetric::{end_with_optional_attributes, put_private_field, read_private_key};
 
 command! {
     code: "EM",
@@ -21,9 +21,9 @@ command! {
 
 fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let key = read_private_key(req)?;
-    let group = BlockGroup::end_optional(req, GroupFields::Version)?;
+    let attributes = end_with_optional_attributes(req, &AttributeGroup::VERSION)?;
 
-    let (is_block, field) = hsm.private_key_translate(key, group.map(|group| group.header()))?;
+    let (is_block, field) = hsm.private_key_translate(key, attributes)?;
     let mut resp = hsm.response();
     put_private_field(&mut resp, is_block, &field);
     Ok(resp)

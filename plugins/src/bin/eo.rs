@@ -13,7 +13,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::asymmetric::{BlockGroup, GroupFields, authentication_data, read_public_key};
+use hsm_plugins::asymmetric::{authentication_data, end_with_attributes, read_public_key};
 
 command! {
     code: "EO",
@@ -30,12 +30,12 @@ fn import<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
         _ => authentication_data(req)?,
     };
     req.accept(b'~');
-    let group = BlockGroup::end(req, hsm, GroupFields::Mode)?;
+    let attributes = end_with_attributes(req, hsm, &AttributeGroup::MODE)?;
 
     let key = hsm.public_key_import(encoding, public)?;
     let mut resp = hsm.response();
-    match group {
-        Some(group) => resp.key("Public key", hsm.key_block_wrap(key, group.public_header())?),
+    match attributes {
+        Some(attributes) => resp.key("Public key", hsm.key_block_wrap(key, attributes)?),
         None => {
             resp.bytes("MAC of the public key", hsm.public_key_mac(key, authentication)?);
             resp.bytes("Public key", public);

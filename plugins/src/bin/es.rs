@@ -26,9 +26,7 @@
 
 use hsm_plugin_sdk::prelude::*;
 use hsm_plugin_sdk::{CertificateParts, SignatureAlgorithm, SignatureMethod};
-use hsm_plugins::asymmetric::{
-    BlockGroup, GroupFields, PublicKeyField, authentication_data, read_hash, read_mask_hash,
-};
+use hsm_plugins::asymmetric::{PublicKeyField, authentication_data, end_with_attributes, read_hash, read_mask_hash};
 
 command! {
     code: "ES",
@@ -53,13 +51,13 @@ fn import<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let parts = CertificateParts { signed, signature, key: offset(req, "Public key offset")? };
     let authentication = if req.accept(b';') { authentication_data(req)? } else { &[] };
     req.accept(b'~');
-    let group = BlockGroup::end(req, hsm, GroupFields::Mode)?;
+    let attributes = end_with_attributes(req, hsm, &AttributeGroup::MODE)?;
 
     let authority = authority.open(hsm)?;
     let key = hsm.public_key_certified(authority, method, certificate, parts, encoding)?;
     let mut resp = hsm.response();
-    match group {
-        Some(group) => resp.key("Public key", hsm.key_block_wrap(key, group.public_header())?),
+    match attributes {
+        Some(attributes) => resp.key("Public key", hsm.key_block_wrap(key, attributes)?),
         None => {
             resp.bytes("MAC of the public key", hsm.public_key_mac(key, authentication)?);
             resp.bytes("Public key", hsm.public_key_encoding(key)?);

@@ -13,7 +13,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::asymmetric::{BlockGroup, GroupFields, PublicKeyField};
+use hsm_plugins::asymmetric::{PublicKeyField, end_with_optional_attributes};
 
 command! {
     code: "EU",
@@ -24,10 +24,9 @@ command! {
 fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let key = PublicKeyField::read(req, hsm)?;
     req.accept(b'~');
-    let group = BlockGroup::end_optional(req, GroupFields::Mode)?;
+    let attributes = end_with_optional_attributes(req, &AttributeGroup::MODE)?;
 
-    let header = group.map(|group| group.public_header());
-    let protected = hsm.public_key_translate(key.mac, key.field, key.authentication_data, header)?;
+    let protected = hsm.public_key_translate(key.mac, key.field, key.authentication_data, attributes)?;
     let mut resp = hsm.response();
     if hsm.is_key_block_lmk()? {
         resp.key("Public key", protected);

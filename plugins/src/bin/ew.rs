@@ -7,7 +7,7 @@
 //! | Pad mode identifier | 2N | 01 PKCS#1 v1.5, 04 PSS; without meaning for ECDSA |
 //! | Data length, data, `;` | 4N, nB, 1A | |
 //! | Private key flag | 2N | 00 to 20 loaded by EK, 99 in the message |
-//! | Private key length, private key | 4N, nB | flag 99; `FFFF` and a key block under a key-block LMK |
+//! | Private key length, private key | 4N, nB | flag 99; `FFFF` and a key block under a key-block LMK; or `0004` `K` 3H, `FFFF` `SK` 3H |
 //!
 //! Response: signature length 4N, signature nB (ECDSA: DER). Errors: 03 the private key may not sign, 04 flag, 05 hash, 06 signature
 //! identifier, 07 pad mode, 49 private key, 74 DigestInfo, 76 the modulus is too short for the hash, 78 private key length, 80 data

@@ -12,7 +12,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::asymmetric::{BlockGroup, GroupFields};
+use hsm_plugins::asymmetric::end_with_optional_attributes;
 
 command! {
     code: "FY",
@@ -36,19 +36,19 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
         return Err(req.refuse_with(ErrorCode::KEY_ENCODING, "Public key encoding", at, "must be 03"));
     }
     let at = req.offset();
-    let group = BlockGroup::end_optional(req, GroupFields::Mode)?;
+    let attributes = end_with_optional_attributes(req, &AttributeGroup::MODE)?;
     if !hsm.is_key_block_lmk()? {
         return Err(ErrorCode::LMK_SCHEMES.into());
     }
-    let Some(group) = group else {
+    let Some(attributes) = attributes else {
         return Err(req.refuse("Key block attributes", at, "are needed under a key-block LMK"));
     };
 
-    let key = hsm.ec_generate(curve, group.mode.unwrap_or(b'N'))?;
+    let key = hsm.ec_generate(curve, attributes.mode.unwrap_or(b'N'))?;
     let public = hsm.public_key_of(key, encoding)?;
     let mut resp = hsm.response();
     resp.number("Public key length", public.len(), 4);
     resp.bytes("Public key", public);
-    resp.key("Private key", hsm.key_block_wrap(key, group.header())?);
+    resp.key("Private key", hsm.key_block_wrap(key, attributes)?);
     Ok(resp)
 }

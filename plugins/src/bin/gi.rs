@@ -22,7 +22,7 @@
 use hsm_plugin_sdk::ImportedKey;
 use hsm_plugin_sdk::prelude::*;
 use hsm_plugins::asymmetric::{
-    BlockGroup, GroupFields, PrivateKeyField, read_data_block_type, read_encryption, read_pair_and_variant,
+    PrivateKeyField, end_with_attributes, read_data_block_type, read_encryption, read_pair_and_variant,
 };
 
 command! {
@@ -50,27 +50,27 @@ fn import<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let private = PrivateKeyField::read(req, FLAG)?;
     let options = if req.accept(b';') { Some(read_options(req)?) } else { None };
     let der = read_data_block_type(req, b'=')?;
-    let group = BlockGroup::end(req, hsm, GroupFields::Usage)?;
-    if group.is_some() != (purpose == KeyPurpose::KEY_BLOCK) {
+    let attributes = end_with_attributes(req, hsm, &AttributeGroup::DESCRIBE)?;
+    if attributes.is_some() != (purpose == KeyPurpose::KEY_BLOCK) {
         let rule = "must be FFFF under a key-block LMK, and only there";
         return Err(req.refuse_with(ErrorCode::KEY_TYPE_CODE, "Key type", type_at, rule));
     }
     if let Some(Options { scheme, .. }) = options
-        && (scheme == b'S') != group.is_some()
+        && (scheme == b'S') != attributes.is_some()
     {
         return Err(ErrorCode::KEY_SCHEME.into());
     }
 
-    let attributes = group.and_then(|group| Some((group.usage?, group.mode?)));
     let aes = options.as_ref().is_some_and(|options| options.aes);
-    let imported = ImportedKey { purpose, attributes, aes, der };
+    let imported =
+        ImportedKey { purpose, attributes: attributes.and_then(|given| Some((given.usage?, given.mode?))), aes, der };
     let (key, iv) = hsm.key_decrypt(private.open(hsm)?, padding, encrypted, imported)?;
-    let wrapped = match (group, &options) {
-        (Some(group), _) => hsm.key_block_wrap(key, group.header())?,
+    let wrapped = match (attributes, &options) {
+        (Some(attributes), _) => hsm.key_block_wrap(key, attributes)?,
         (None, Some(options)) => hsm.key_wrap(key, options.scheme)?,
         (None, None) => hsm.key_wrap(key, if hsm.key_length(key)? == 24 { b'T' } else { b'0' })?,
     };
-    let long = options.map_or(group.is_none(), |options| options.long_check_value);
+    let long = options.map_or(attributes.is_none(), |options| options.long_check_value);
     let kcv = hsm.key_check_value(key)?;
     let mut resp = hsm.response();
     resp.hex("Initial vector", iv);

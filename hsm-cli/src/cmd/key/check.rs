@@ -1,19 +1,14 @@
 //! `hsm key check`: the check value of a key, in clear or under a test LMK.
 
 use crate::exit::usage;
-use crate::secret;
-use crate::{output, wire};
+use crate::{keys, output, secret, wire};
 use anyhow::Context;
 use clap::ValueEnum;
-use hsm_core::key_block::header::{Family, Scope};
-use hsm_core::key_block::{self, thales};
 use hsm_core::key_type::KeyType;
-use hsm_core::lmk::Lmk;
-use hsm_core::scheme::{KeyField, KeyScheme, Untagged};
-use hsm_core::{Algorithm, ClearKey, SecurityModule, hex, kcv, variant};
+use hsm_core::scheme::Untagged;
+use hsm_core::{Algorithm, ClearKey, kcv, variant};
 use serde_json::json;
 use std::process::ExitCode;
-use zeroize::Zeroizing;
 
 const AFTER_HELP: &str = "\
 With --type the key is a cryptogram under a variant LMK; a key that begins with S is a key block under a key-block LMK; any
@@ -34,8 +29,8 @@ pub(super) struct Args {
     key: String,
 
     /// Key type under a variant LMK: code such as 402 or name such as CVK
-    #[arg(long = "type", value_name = "TYPE")]
-    key_type: Option<String>,
+    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
+    key_type: Option<KeyType>,
 
     /// LMK that the key is under [default: 00; for a key block the one it names, or one that suits it]
     #[arg(long, value_name = "ID")]
@@ -69,8 +64,8 @@ struct Opened {
 /// Runs `hsm key check`.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = secret::get("key", &args.key)?;
-    let opened = match &args.key_type {
-        Some(name) => cryptogram(&text, key_type(name)?, args.lmk.unwrap_or(0))?,
+    let opened = match args.key_type {
+        Some(key_type) => cryptogram(&text, key_type, args.lmk.unwrap_or(0))?,
         None if text.starts_with('S') => block(&text, args.lmk)?,
         None => clear(&text, args.algorithm)?,
     };
@@ -110,11 +105,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if odd || !opened.strict { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn key_type(name: &str) -> anyhow::Result<KeyType> {
-    let found = KeyType::by_name(name, false).map_or_else(|| KeyType::parse(name.as_bytes()), Ok);
-    found.map_err(|e| usage(format!("--type {name}: {e}; `hsm key types` lists codes and names")))
-}
-
 fn clear(text: &str, cipher: Cipher) -> anyhow::Result<Opened> {
     let bytes = secret::hex("key", text)?;
     let key = match cipher {
@@ -127,48 +117,16 @@ fn clear(text: &str, cipher: Cipher) -> anyhow::Result<Opened> {
 
 fn cryptogram(text: &str, key_type: KeyType, id: u8) -> anyhow::Result<Opened> {
     let untagged = if text.len() > 16 { Untagged::Double } else { Untagged::Single };
-    let (field, len) = KeyField::parse(text.as_bytes(), untagged).map_err(|e| usage(format!("--key: {e}")))?;
-    let KeyField::Cryptogram { scheme, digits } = field else {
-        return Err(usage("--type is for keys in the schemes U, T, X, Y, Z and untagged"));
-    };
-    if len != text.len() {
-        return Err(usage(format!("--key: {} characters are left over", text.len() - len)));
-    }
-    let bytes = hex::decode(digits).ok_or_else(|| usage("--key: not hexadecimal"))?;
-    let lmks = SecurityModule::with_test_lmks().lmks();
-    let lmk = lmks.slots.get(&id).ok_or_else(|| usage(format!("--lmk: no LMK is loaded in slot {id:02}")))?;
-    let opened = variant::decrypt_under_lmk(lmk, key_type.into(), scheme, &bytes)
+    let (scheme, bytes) = keys::cryptogram("key", text, untagged)?;
+    let lmks = keys::lmks();
+    let opened = variant::decrypt_under_lmk(keys::lmk(&lmks, id)?, key_type.into(), scheme, &bytes)
         .with_context(|| format!("the key does not open under LMK {id:02}"))?;
-    let name = key_type.info().and_then(|info| info.names.first()).map_or(String::new(), |name| format!(" ({name})"));
-    let scheme = match scheme {
-        KeyScheme::Single | KeyScheme::Double => "untagged".to_owned(),
-        scheme => format!("scheme {scheme:?}"),
-    };
-    let form = format!("{scheme}, type {key_type}{name} under LMK {id:02}");
+    let form = format!("{}, type {} under LMK {id:02}", keys::scheme_name(scheme), keys::type_name(key_type));
     Ok(Opened { key: opened.key, form, strict: true })
 }
 
 fn block(text: &str, id: Option<u8>) -> anyhow::Result<Opened> {
-    let body = Zeroizing::new(text.get(1..).unwrap_or_default().as_bytes().to_vec());
-    let (header, _) = key_block::inspect(Family::Thales, &body).map_err(|e| usage(format!("--key: {e}")))?;
-    let named = match header.scope {
-        Some(Scope::Lmk(id)) => Some(id.number()),
-        _ => None,
-    };
-    let lmks = SecurityModule::with_test_lmks().lmks();
-    // Public samples name LMK 01 for either kind of key-block LMK.
-    let suits = |lmk: &Lmk| lmk.protection_keys().is_ok_and(|keys| keys.version() == header.version);
-    let suiting = |id: u8| lmks.slots.get(&id).is_some_and(|lmk| suits(lmk));
-    let id = match (id, named) {
-        (Some(id), _) => id,
-        (None, None) => return Err(usage("the key block is under a ZMK or TMK, not under an LMK")),
-        (None, Some(named)) if suiting(named) => named,
-        (None, Some(named)) => lmks.slots.keys().copied().find(|id| suiting(*id)).unwrap_or(named),
-    };
-    let lmk: &Lmk = lmks.slots.get(&id).ok_or_else(|| usage(format!("--lmk: no LMK is loaded in slot {id:02}")))?;
-    let refused = || format!("the key block does not open under LMK {id:02}");
-    let keys = lmk.protection_keys().with_context(refused)?;
-    let opened = thales::unwrap(keys, None, &body).with_context(refused)?;
+    let (id, opened) = keys::open_block("key", text, id)?;
     let form = format!("key block, usage {} under LMK {id:02}", opened.header.attributes.usage);
     Ok(Opened { key: opened.key, form, strict: false })
 }

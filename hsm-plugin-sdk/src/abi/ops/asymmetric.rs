@@ -2,7 +2,7 @@
 
 use super::host_operations;
 use crate::abi::wire::{Reader, Wire};
-use crate::abi::{KeyHandle, KeyPurpose};
+use crate::abi::{KeyAttributes, KeyHandle, KeyPurpose};
 
 /// How data is padded before it is encrypted under an RSA public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,36 +69,6 @@ impl Wire<'_> for SignatureMethod {
             _ => return None,
         };
         Some(Self { hash, algorithm })
-    }
-}
-
-/// What the host chooses of a new key block's header; usage and algorithm follow from the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlockHeader<'a> {
-    /// Mode of use; `None` keeps the key's. Only a public key's may be chosen.
-    pub mode: Option<u8>,
-    /// Key version number.
-    pub version: [u8; 2],
-    /// Exportability; `None` keeps the key's, which for a new key is `S`.
-    pub exportability: Option<u8>,
-    /// Number of optional blocks (2 digits) and the blocks.
-    pub optional: &'a [u8],
-}
-
-impl<'a> Wire<'a> for BlockHeader<'a> {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.mode.put(out);
-        self.version.put(out);
-        self.exportability.put(out);
-        self.optional.put(out);
-    }
-    fn get(from: &mut Reader<'a>) -> Option<Self> {
-        Some(Self {
-            mode: Wire::get(from)?,
-            version: Wire::get(from)?,
-            exportability: Wire::get(from)?,
-            optional: Wire::get(from)?,
-        })
     }
 }
 
@@ -182,17 +152,18 @@ host_operations! {
 
         /// A key that was made or imported in this request as a key block with its tag.
         ///
-        /// A1 under a variant LMK, A6 to A9, AA if the exportability would be widened, B3 to BE for optional blocks.
-        fn key_block_wrap(key: KeyHandle, header: BlockHeader<'_>) -> Vec<u8>;
+        /// Usage and mode must be the key's where they are given, but the mode of a public key may be chosen. Without exportability it
+        /// is S. A1 under a variant LMK, A6 to A9, AA, B3 to BE for optional blocks.
+        fn key_block_wrap(key: KeyHandle, attributes: KeyAttributes<'_>) -> Vec<u8>;
 
         /// Opens a private key: 78 for its length, 49 if it is not one; A1 to BE for key blocks.
         fn private_key_open(field: &[u8]) -> KeyHandle;
 
         /// Translates a private key between the old and the new LMK (EM): whether it is a key block now, and the field.
         ///
-        /// 33 if nothing is in key change storage, 15 if a key goes from a variant LMK to a key-block LMK without header or a header is
-        /// superfluous, A1 from a key-block LMK to a variant LMK, and as `private_key_open` and `key_block_wrap`.
-        fn private_key_translate(field: &[u8], header: Option<BlockHeader<'_>>) -> (bool, Vec<u8>);
+        /// 33 if nothing is in key change storage, 15 if a key goes from a variant LMK to a key-block LMK without attributes or
+        /// they are superfluous, A1 from a key-block LMK to a variant LMK, and as `private_key_open` and `key_block_wrap`.
+        fn private_key_translate(field: &[u8], attributes: Option<KeyAttributes<'_>>) -> (bool, Vec<u8>);
 
         /// Stores a private key, as it is under the LMK, at an index 0 to 20 (EK). As `private_key_open`, and 03 for the index.
         fn private_key_load(index: u8, field: &[u8]) -> ();
@@ -216,7 +187,7 @@ host_operations! {
             mac: Option<[u8; 4]>,
             field: &[u8],
             authentication_data: &[u8],
-            header: Option<BlockHeader<'_>>,
+            attributes: Option<KeyAttributes<'_>>,
         ) -> Vec<u8>;
 
         /// Takes the public key of a certificate that a certification authority's key signed.

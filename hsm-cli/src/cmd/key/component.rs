@@ -1,0 +1,232 @@
+//! `hsm key component`: keys taken apart, components encrypted.
+
+use crate::exit::usage;
+use crate::facts::Facts;
+use crate::keys::{self, AttributeArgs, Kind, Source, Stored};
+use crate::output;
+use anyhow::bail;
+use clap::Subcommand;
+use hsm_core::ClearKey;
+use hsm_core::cipher::xor_in_place;
+use hsm_core::key_block::header::KeyVersion;
+use hsm_core::key_type::KeyType;
+use hsm_core::scheme::KeyScheme;
+use serde_json::json;
+use std::process::ExitCode;
+use zeroize::Zeroizing;
+
+const AFTER_HELP: &str = "\
+Examples:
+  hsm key component split --parts 3 --key 0123456789ABCDEFFEDCBA9876543210
+  hsm key component generate --type ZMK
+  hsm key component encrypt --type ZMK --component 0123456789ABCDEFFEDCBA9876543210";
+
+/// Take keys apart, make and encrypt components
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Split(Split),
+    Generate(Generate),
+    Encrypt(Encrypt),
+}
+
+/// Split a key into clear components
+#[derive(Debug, clap::Args)]
+#[command(after_help = SPLIT_HELP)]
+struct Split {
+    /// Key: clear, or under a test LMK; - reads it from standard input
+    #[arg(long, value_name = "KEY")]
+    key: String,
+
+    /// Number of components, 2 to 9
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
+    parts: u8,
+
+    /// Key type of a cryptogram; the components are then shown under the LMK as well
+    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
+    key_type: Option<KeyType>,
+
+    /// LMK that the key is under
+    #[arg(long, value_name = "ID")]
+    lmk: Option<u8>,
+
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const SPLIT_HELP: &str = "\
+Components of DES keys have odd parity; `hsm key form` makes the key of them again. With --type the key is a cryptogram even
+without a scheme letter; des:DIGITS is clear.
+
+Examples:
+  hsm key component split --parts 3 --key 0123456789ABCDEFFEDCBA9876543210
+  hsm key component split --parts 2 --type ZMK --key U42BBE7D9A0A55D0EBDE055DE2791ACCD";
+
+/// Make a random component
+#[derive(Debug, clap::Args)]
+#[command(after_help = GENERATE_HELP)]
+struct Generate {
+    /// Cipher and length
+    #[arg(long, value_name = "CIPHER", default_value = "tdes2", ignore_case = true)]
+    algorithm: Kind,
+
+    #[command(flatten)]
+    under: UnderArgs,
+}
+
+const GENERATE_HELP: &str = "\
+Prints the component in clear and under the LMK, as the host command A2 does.
+
+Example:
+  hsm key component generate --type ZMK";
+
+/// Encrypt a clear component under a test LMK
+#[derive(Debug, clap::Args)]
+#[command(after_help = ENCRYPT_HELP)]
+struct Encrypt {
+    /// Clear component; - reads it from standard input
+    #[arg(long, value_name = "KEY")]
+    component: String,
+
+    #[command(flatten)]
+    under: UnderArgs,
+}
+
+const ENCRYPT_HELP: &str = "\
+Under a variant LMK a component has a variant of its own; in a key block its version number is c1 to c9.
+
+Examples:
+  hsm key component encrypt --type ZMK --component 0123456789ABCDEFFEDCBA9876543210
+  echo 0123456789ABCDEFFEDCBA9876543210 | hsm key component encrypt --usage 52 --lmk 02 --number 1 --component -";
+
+/// What a component is encrypted under.
+#[derive(Debug, clap::Args)]
+struct UnderArgs {
+    /// Type of the key that it is a component of
+    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
+    key_type: Option<KeyType>,
+
+    /// Scheme under a variant LMK [default: what suits the length]
+    #[arg(long, value_name = "LETTER", value_parser = keys::scheme)]
+    scheme: Option<KeyScheme>,
+
+    /// LMK
+    #[arg(long, value_name = "ID", default_value_t = 0)]
+    lmk: u8,
+
+    /// Number of the component in a key block, 1 to 9
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
+    number: u8,
+
+    #[command(flatten)]
+    attributes: AttributeArgs,
+
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `hsm key component`.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Command::Split(args) => split(args),
+        Command::Generate(args) => show(&args.algorithm.random()?, &args.under),
+        Command::Encrypt(args) => {
+            let opened = Source::new("component", &[]).read(&args.component)?;
+            if !opened.clear {
+                return Err(usage("the component is encrypted already"));
+            }
+            if !opened.key.has_odd_parity() {
+                bail!("the component does not have odd parity (the HSM answers 10)");
+            }
+            show(&opened.key, &args.under)
+        }
+    }
+}
+
+fn show(component: &ClearKey, under: &UnderArgs) -> anyhow::Result<ExitCode> {
+    let attributes = AttributeArgs {
+        key_version: under.attributes.key_version.or(KeyVersion::of_component(under.number)),
+        ..under.attributes.clone()
+    };
+    let stored = Stored {
+        key: component,
+        attributes: attributes.of_key(component, None, under.key_type).ok(),
+        key_type: under.key_type,
+        scheme: under.scheme,
+        component: true,
+    };
+    let encrypted = stored.under(&keys::lmks(), under.lmk)?;
+    let mut facts = Facts::default();
+    facts.add("clear", keys::digits(component)).add("component", encrypted);
+    facts.line("", format!("under LMK {:02}", under.lmk)).json("lmk", under.lmk.into());
+    facts.add("kcv", keys::short_kcv(component));
+    facts.print(under.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn split(args: &Split) -> anyhow::Result<ExitCode> {
+    let types: Vec<KeyType> = args.key_type.into_iter().collect();
+    let untagged_cryptograms = !types.is_empty();
+    let source = Source { lmk: args.lmk, untagged_cryptograms, ..Source::new("key", &types) };
+    let opened = source.read(&args.key)?;
+    let components = components(&opened.key, args.parts)?;
+    let lmks = keys::lmks();
+    let encrypted: Vec<Option<String>> = components
+        .iter()
+        .map(|component| {
+            let stored = Stored {
+                key: component,
+                attributes: None,
+                key_type: args.key_type,
+                scheme: None,
+                component: true,
+            };
+            args.key_type.map(|_| stored.under(&lmks, 0)).transpose()
+        })
+        .collect::<Result<_, _>>()?;
+    let kcv = keys::short_kcv(&opened.key);
+    let parts = components.iter().zip(&encrypted);
+    if args.json {
+        let parts: Vec<_> = parts
+            .map(|(component, encrypted)| {
+                json!({"clear": keys::digits(component), "kcv": keys::short_kcv(component), "component": encrypted})
+            })
+            .collect();
+        output::json(&json!({"components": parts, "kcv": kcv}))?;
+    } else {
+        let rows: Vec<_> = (1..)
+            .zip(parts)
+            .map(|(number, (component, encrypted))| {
+                let encrypted = encrypted.clone().unwrap_or_default();
+                [number.to_string(), keys::digits(component), keys::short_kcv(component), encrypted]
+            })
+            .collect();
+        let mut text = output::table(["PART", "CLEAR", "KCV", "UNDER LMK 00"], &rows);
+        if args.key_type.is_none() {
+            text = text.replace("UNDER LMK 00", "").lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        }
+        output::text(&format!("{text}\nkcv of the key  {kcv}\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Components of a key: all but the last are random, and DES components have odd parity.
+fn components(key: &ClearKey, count: u8) -> anyhow::Result<Vec<ClearKey>> {
+    let mut rest = Zeroizing::new(key.bytes().to_vec());
+    let mut components = Vec::new();
+    for _ in 1..count {
+        let component = ClearKey::new(key.algorithm(), &keys::random(key.len())?)?.with_odd_parity();
+        xor_in_place(&mut rest, component.bytes());
+        components.push(component);
+    }
+    components.push(ClearKey::new(key.algorithm(), &rest)?.with_odd_parity());
+    Ok(components)
+}

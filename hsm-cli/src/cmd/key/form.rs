@@ -1,0 +1,97 @@
+//! `hsm key form`: a key of its components.
+
+use crate::exit::usage;
+use crate::facts::Facts;
+use crate::keys::{self, AttributeArgs, Source, Stored};
+use hsm_core::cipher::xor_in_place;
+use hsm_core::key_block::header::KeyVersion;
+use hsm_core::key_type::KeyType;
+use hsm_core::scheme::KeyScheme;
+use hsm_core::{Algorithm, ClearKey};
+use std::process::ExitCode;
+use zeroize::Zeroizing;
+
+const AFTER_HELP: &str = "\
+Components are clear digits (aes:DIGITS for AES), or encrypted: cryptograms with their scheme letter, or S key blocks. The key
+is their sum by exclusive or, a DES key with its parity adjusted. Each component that is - takes a line of standard input.
+
+Examples:
+  hsm key form --type ZMK --component 0123456789ABCDEFFEDCBA9876543210 --component 1C1C1C1C1C1C1C1C0101010101010101
+  hsm key form --type ZMK --component UEA2DAFA753DCB3346E24D31CE489869C --component 1C1C1C1C1C1C1C1C0101010101010101
+  printf '0123456789ABCDEFFEDCBA9876543210\\n1C1C1C1C1C1C1C1C0101010101010101\\n' |
+      hsm key form --usage 52 --lmk 02 --component - --component -";
+
+/// Make a key of its components
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Args {
+    /// Component, once for each; - reads it from standard input
+    #[arg(long = "component", value_name = "KEY", required = true)]
+    components: Vec<String>,
+
+    /// Key type: code such as 000 or name such as ZMK
+    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
+    key_type: Option<KeyType>,
+
+    /// Scheme under a variant LMK [default: what suits the length]
+    #[arg(long, value_name = "LETTER", value_parser = keys::scheme)]
+    scheme: Option<KeyScheme>,
+
+    /// LMK to put the key under
+    #[arg(long, value_name = "ID", default_value_t = 0)]
+    lmk: u8,
+
+    #[command(flatten)]
+    attributes: AttributeArgs,
+
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `hsm key form`.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.components.len() < 2 {
+        return Err(usage("a key has two components at least: say --component once for each"));
+    }
+    let types: Vec<KeyType> = args.key_type.into_iter().collect();
+    let mut sum: Option<(Algorithm, Zeroizing<Vec<u8>>)> = None;
+    let mut own = None;
+    let mut facts = Facts::default();
+    let mut kcvs = Vec::new();
+    for (number, component) in (1..).zip(&args.components) {
+        let name = format!("component {number}");
+        let source = Source { component: true, ..Source::new(&name, &types) };
+        let opened = source.read(component)?;
+        own = own.or(opened.attributes);
+        match &mut sum {
+            None => sum = Some((opened.key.algorithm(), Zeroizing::new(opened.key.bytes().to_vec()))),
+            Some((algorithm, sum)) => {
+                if *algorithm != opened.key.algorithm() || sum.len() != opened.key.len() {
+                    return Err(usage(format!("the {name} has another cipher or length than those before it")));
+                }
+                xor_in_place(sum, opened.key.bytes());
+            }
+        }
+        let kcv = keys::short_kcv(&opened.key);
+        facts.line(&name, format!("{kcv}  {}", opened.form));
+        kcvs.push(kcv);
+    }
+    let Some((algorithm, sum)) = sum else { return Err(usage("there are no components")) };
+    if sum.iter().all(|byte| byte & 0xFE == 0) {
+        anyhow::bail!("the components cancel out: the key is zero");
+    }
+    let key = ClearKey::new(algorithm, &sum)?.with_odd_parity();
+    let attributes = AttributeArgs {
+        // The key is whole now.
+        key_version: args.attributes.key_version.or(Some(KeyVersion::NONE)),
+        ..args.attributes.clone()
+    };
+    let attributes = attributes.of_key(&key, own, args.key_type).ok();
+    let stored = Stored { key: &key, attributes, key_type: args.key_type, scheme: args.scheme, component: false };
+    let under = stored.under(&keys::lmks(), args.lmk)?;
+    facts.add("clear", keys::digits(&key)).add("key", under).line("", format!("under LMK {:02}", args.lmk));
+    facts.add("kcv", keys::short_kcv(&key)).json("lmk", args.lmk.into()).json("component_kcvs", kcvs.into());
+    facts.print(args.json)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,65 @@
+//! `hsm keyblock`: key blocks made, opened and explained.
+
+mod inspect;
+mod unwrap;
+mod wrap;
+
+use crate::exit::usage;
+use crate::keys::Source;
+use clap::Subcommand;
+use hsm_core::key_block::header::{Family, Version};
+use hsm_core::key_type::KeyType;
+use hsm_core::{Algorithm, ClearKey};
+use std::process::ExitCode;
+
+const AFTER_HELP: &str = "\
+Examples:
+  hsm keyblock wrap --version D --kbpk 000102030405060708090A0B0C0D0E0F --key F039121BEC83D26B169BDCD5B22AAF8F --usage P0
+  hsm keyblock unwrap --kbpk 89E88CF7931444F334BD7547FC3F380C \\
+      S00072P0TE00E0000F3ABE56BDCD4AA26BE0A30C7D895A9755B5FCB994EDD8E7EE627CA46
+  hsm keyblock inspect S00072P0TE00E0000F3ABE56BDCD4AA26BE0A30C7D895A9755B5FCB994EDD8E7EE627CA46";
+
+/// Make, open and explain key blocks
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Wrap(wrap::Args),
+    Unwrap(unwrap::Args),
+    Inspect(inspect::Args),
+}
+
+/// Runs `hsm keyblock`.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Command::Wrap(args) => wrap::run(args),
+        Command::Unwrap(args) => unwrap::run(args),
+        Command::Inspect(args) => inspect::run(args),
+    }
+}
+
+/// The protection key of blocks of a version: clear keys are of the cipher that the version has.
+fn protection_key(version: Version, argument: &str) -> anyhow::Result<ClearKey> {
+    let algorithm = if version.is_aes() { Algorithm::Aes } else { Algorithm::Des };
+    let types = [KeyType::ZMK, KeyType::PVK];
+    let opened = Source { algorithm, ..Source::new("KBPK", &types) }.read(argument)?;
+    if opened.key.algorithm() != algorithm {
+        let cipher = if version.is_aes() { "an AES" } else { "a TDES" };
+        let letter = char::from(version.id());
+        return Err(usage(format!("key blocks of version {letter} need {cipher} protection key (the HSM answers A1)")));
+    }
+    Ok(opened.key)
+}
+
+/// A version: 0 and 1 are Thales blocks, A to E TR-31 blocks.
+fn version(id: &str) -> Result<Version, String> {
+    let wrong = || "there are 0 and 1 for Thales blocks, A, B, C, D and E for TR-31 blocks".to_owned();
+    let &[id] = id.as_bytes() else { return Err(wrong()) };
+    let family = if id.is_ascii_digit() { Family::Thales } else { Family::X9143 };
+    Version::from_id(family, id.to_ascii_uppercase()).map_err(|_| wrong())
+}

@@ -1,0 +1,74 @@
+//! `hsm pin verify`.
+
+use super::inputs::{self, AccountArgs, IbmArgs, PvkArgs};
+use crate::facts::Facts;
+use hsm_core::pin_verify::{self, Offset};
+use std::process::ExitCode;
+
+const AFTER_HELP: &str = "\
+With --offset by IBM 3624, with --pvv by Visa. Where several values are -, each takes a line of standard input: PIN, PVK.
+Exit codes: 0 the PIN is right, 1 it is wrong (the HSM answers 01), 2 wrong usage.
+
+Examples:
+  hsm pin verify --pin 5635 --offset 1111 --pvk 0123456789ABCDEFFEDCBA9876543210 --table 1234567890123456 \\
+      --data 1122334455667788
+  hsm pin verify --pin 2512 --pvv 2677 --pvk 0123456789ABCDEF0123456789ABCDEF --account 345513804937";
+
+/// Verify a PIN by its offset or PVV
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Args {
+    /// PIN of 4 to 12 digits; - reads it from standard input
+    #[arg(long)]
+    pin: String,
+
+    /// IBM 3624 offset, with or without its fill
+    #[arg(long, value_name = "DIGITS", value_parser = inputs::offset, required_unless_present = "pvv")]
+    offset: Option<Offset>,
+
+    /// Visa PIN verification value
+    #[arg(long, value_name = "DIGITS", value_parser = inputs::pvv, conflicts_with = "offset")]
+    pvv: Option<[u8; 4]>,
+
+    #[command(flatten)]
+    pvk: PvkArgs,
+
+    #[command(flatten)]
+    ibm: IbmArgs,
+
+    #[command(flatten)]
+    account: AccountArgs,
+
+    /// PVK indicator, 0 to 9
+    #[arg(long, value_name = "DIGIT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
+    pvki: u8,
+
+    /// Fewest digits that must agree (IBM)
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(4..=12))]
+    check_length: u8,
+
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `hsm pin verify`.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let pin = inputs::pin(&args.pin)?;
+    let mut facts = Facts::default();
+    let good = if let Some(given) = args.pvv {
+        let pvk = args.pvk.read_pair()?;
+        let pvv = pin_verify::pvv(&pvk, &args.account.needed()?, args.pvki, pin.digits())?;
+        facts.add("method", "Visa PVV").add("pvv of the pin", inputs::text(&pvv));
+        pvv == given
+    } else {
+        let offset = args.offset.ok_or_else(|| crate::exit::usage("say --offset or --pvv"))?;
+        let natural = args.ibm.natural(&args.pvk.read()?, &args.account)?;
+        let own = Offset::of_pin(&natural, pin.digits())?;
+        facts.add("method", "IBM 3624").add("offset of the pin", String::from_utf8_lossy(&own.to_field()));
+        pin_verify::verify_offset(&natural, pin.digits(), &offset, usize::from(args.check_length))?
+    };
+    facts.line("verified", if good { "yes" } else { "no (the HSM answers 01)" }).json("verified", good.into());
+    facts.print(args.json)?;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
