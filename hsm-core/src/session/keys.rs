@@ -408,7 +408,16 @@ impl Session {
         if rule.key_type.is_some_and(|key_type| key_type.info().is_none()) {
             return self.refuse(ErrorCode::KEY_FUNCTION, format!("key type {purpose:?} is not in use"));
         }
+        self.no_rsa_key(purpose)?;
         Ok(rule)
+    }
+
+    /// RSA keys have forms of their own under a variant LMK: no part of one is taken for a DES key, nor the reverse.
+    fn no_rsa_key(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
+        if matches!(purpose, KeyPurpose::RSA_PRIVATE | KeyPurpose::RSA_PUBLIC) {
+            return self.refuse(ErrorCode::KEY_FUNCTION, format!("keys of type {purpose:?} are RSA keys"));
+        }
+        Ok(())
     }
 
     pub(super) fn unwrap_under_lmk(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<OpenKey, ErrorCode> {
@@ -420,6 +429,7 @@ impl Session {
         let Some(key_type) = rule.key_type else {
             return self.refuse(ErrorCode::KEY_TYPE, format!("key type {purpose:?} needs a key block"));
         };
+        self.no_rsa_key(purpose)?;
         let (scheme, cryptogram) = self.cryptogram_field(field)?;
         match variant::decrypt_under_lmk(&lmk, LmkUse::from(key_type), scheme, &cryptogram) {
             Ok(decrypted) if decrypted.odd_parity => {
