@@ -1,4 +1,5 @@
 //! Runs every target on its corpus, with a stable compiler and no fuzzer.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 

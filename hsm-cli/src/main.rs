@@ -32,12 +32,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(cmd::serve::Args),
+    Serve(Box<cmd::serve::Args>),
     Send(cmd::send::Args),
     Bench(cmd::bench::Args),
     Plugin(cmd::plugin::Args),
     Pinblock(Box<cmd::pinblock::Args>),
     Key(cmd::key::Args),
+    Lmk(cmd::lmk::Args),
+    Config(cmd::config::Args),
+    Ctl(cmd::ctl::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,12 +49,15 @@ fn main() -> ExitCode {
         Err(error) => return exit::for_arguments(&error),
     };
     let result = match cli.command {
-        Command::Serve(args) => cmd::serve::run(args),
+        Command::Serve(args) => cmd::serve::run(&args),
         Command::Send(args) => cmd::send::run(&args),
         Command::Bench(args) => cmd::bench::run(&args),
         Command::Plugin(args) => cmd::plugin::run(&args),
         Command::Pinblock(args) => cmd::pinblock::run(&args),
         Command::Key(args) => cmd::key::run(&args),
+        Command::Lmk(args) => cmd::lmk::run(&args),
+        Command::Config(args) => cmd::config::run(&args),
+        Command::Ctl(args) => cmd::ctl::run(&args),
     };
     result.unwrap_or_else(|error| exit::for_failure(&error))
 }

@@ -344,7 +344,8 @@ impl Authorisation {
     pub fn in_force(&self, lmk: u8, settings: &Settings, now: SystemTime) -> Vec<Grant> {
         let withdrawn = self.lmks.get(&lmk).map_or(0, |state| state.withdrawn);
         let from_the_start = Category::ALL.iter().filter(|category| {
-            let set = if **category == Category::Diag { settings.authorise_diagnostics } else { settings.authorise_all };
+            let set =
+                if **category == Category::Diag { settings.authorise_diagnostics } else { settings.authorise_all };
             set && withdrawn & category.bit() == 0
         });
         let from_the_start = from_the_start.map(|category| Grant {

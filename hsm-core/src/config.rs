@@ -145,7 +145,10 @@ impl FromStr for StartActivity {
                 (Some(lmk.ok_or_else(|| format!("{text:?} does not begin with an LMK identifier"))?), activity)
             }
         };
-        Ok(Self { lmk, activity: activity.trim().parse().map_err(|e: crate::authorisation::ActivityError| e.to_string())? })
+        Ok(Self {
+            lmk,
+            activity: activity.trim().parse().map_err(|e: crate::authorisation::ActivityError| e.to_string())?,
+        })
     }
 }
 
@@ -420,7 +423,14 @@ impl Config {
                 let _ = writeln!(text, "# {line}");
             }
             let comment = if key.section.is_empty() { "" } else { "#" };
-            let _ = writeln!(text, "# {}; environment {}\n{comment}{} = {}", key.kind(), key.variable(), key.name, key.show(&config));
+            let _ = writeln!(
+                text,
+                "# {}; environment {}\n{comment}{} = {}",
+                key.kind(),
+                key.variable(),
+                key.name,
+                key.show(&config)
+            );
         }
         text
     }
@@ -670,12 +680,15 @@ fn collect<'a>(
     problems: &mut Vec<Problem>,
 ) {
     let source = |at: usize| Source::File(path.to_owned(), line_of(text, at));
-    let mut take = |section: &str, name: &str, at: usize, value: &'a DeValue<'a>, problems: &mut Vec<Problem>| {
-        match keys::find(name).filter(|key| key.section == section) {
+    let mut take =
+        |section: &str, name: &str, at: usize, value: &'a DeValue<'a>, problems: &mut Vec<Problem>| match keys::find(
+            name,
+        )
+        .filter(|key| key.section == section)
+        {
             Some(key) => given.push((key, Given::of_toml(value), source(at))),
             None => problems.push(unknown(name, section, source(at))),
-        }
-    };
+        };
     for (name, value) in table {
         let (name, at) = (name.get_ref().as_ref(), name.span().start);
         match value.get_ref() {

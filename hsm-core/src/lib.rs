@@ -20,6 +20,7 @@ pub mod lmk_pin;
 pub mod lmk_table;
 pub mod lmk_store;
 pub mod mac;
+mod memory;
 mod module;
 mod pin_guard;
 pub mod pin_verify;

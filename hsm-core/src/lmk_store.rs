@@ -128,8 +128,7 @@ impl Hardness {
 
     fn key(self, secret: &StoreSecret, salt: &[u8; 16]) -> Result<Zeroizing<[u8; 32]>, StoreError> {
         let unusable = |_| StoreError::Damaged("the key derivation parameters are unusable");
-        let params =
-            Params::new(self.memory_kib, self.passes, u32::from(self.lanes), Some(32)).map_err(unusable)?;
+        let params = Params::new(self.memory_kib, self.passes, u32::from(self.lanes), Some(32)).map_err(unusable)?;
         let mut key = Zeroizing::new([0u8; 32]);
         Argon2::new(argon2::Algorithm::Argon2id, Version::V0x13, params)
             .hash_password_into(&secret.bytes, salt, &mut *key)
@@ -158,7 +157,9 @@ pub enum StoreError {
     #[error("the LMK store is encrypted under a {0}")]
     SecretKind(&'static str),
     /// The secret is wrong, or the store was changed.
-    #[error("the LMK store does not open: the passphrase or key file is wrong, or the file was damaged or tampered with")]
+    #[error(
+        "the LMK store does not open: the passphrase or key file is wrong, or the file was damaged or tampered with"
+    )]
     Authentication,
     /// The store's header or contents are impossible.
     #[error("the LMK store is damaged: {0}")]
@@ -360,9 +361,7 @@ impl StoredLmks {
 
 fn check_comment(comment: &str) -> Result<(), StoreError> {
     if comment.len() > MAX_COMMENT || comment.chars().any(char::is_control) {
-        return Err(StoreError::Rule(format!(
-            "a comment has at most {MAX_COMMENT} bytes and no control characters"
-        )));
+        return Err(StoreError::Rule(format!("a comment has at most {MAX_COMMENT} bytes and no control characters")));
     }
     Ok(())
 }
@@ -421,7 +420,8 @@ impl StoreWriter {
     /// # Errors
     /// [`StoreError::Exists`] if there is a file, [`StoreError::Secret`] for a short passphrase, or [`StoreError::File`].
     pub fn create(path: &Path, secret: StoreSecret, hardness: Hardness) -> Result<Self, StoreError> {
-        if !secret.is_key_file && core::str::from_utf8(&secret.bytes).map_or(0, |s| s.chars().count()) < MIN_PASSPHRASE {
+        if !secret.is_key_file && core::str::from_utf8(&secret.bytes).map_or(0, |s| s.chars().count()) < MIN_PASSPHRASE
+        {
             return Err(StoreError::Secret("a passphrase has at least 8 characters"));
         }
         if !hardness.is_sane() {

@@ -4,7 +4,7 @@ use crate::authorisation::{self, Activity, ActivityError, AuditEvent, AuditHook,
 use crate::pin_guard::PinGuard;
 use crate::printer::{PrintFormat, PrintSink};
 use crate::user_storage::UserStorage;
-use crate::{lmk::Lmk, settings::Settings};
+use crate::{lmk::Lmk, memory, settings::Settings};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -165,6 +165,7 @@ impl SecurityModule {
     }
 
     fn with_sources(lmks: LmkSlots, settings: Settings, random: RandomSource, clock: Arc<dyn Clock>) -> Self {
+        memory::lock(&lmks);
         let state = State { lmks: Arc::new(lmks), settings: Arc::new(settings), authorisation: Arc::default() };
         Self {
             shared: Arc::new(Shared {
@@ -196,6 +197,7 @@ impl SecurityModule {
 
     /// Replaces the LMKs. Requests that run keep the old ones; cached keys are dropped.
     pub fn set_lmks(&self, lmks: LmkSlots) {
+        memory::lock(&lmks);
         self.shared.pins.forget();
         self.change(|state| state.lmks = Arc::new(lmks));
     }

@@ -163,32 +163,35 @@ fn beside(path: &Path, kind: &str) -> PathBuf {
     directory(path).join(format!(".{name}.{kind}"))
 }
 
-/// The steps of a replacement, in order: where tests make a write fail or the process die.
+/// Where tests make a write fail or the process die.
+#[cfg(not(test))]
+#[allow(clippy::unnecessary_wraps, reason = "fails in tests")]
+fn step(_: &str) -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(test)]
-pub(crate) const STEPS: [&str; 7] = ["create", "write", "write rest", "sync", "rename", "sync directory", "done"];
+use fault::step;
 
 #[cfg(test)]
 pub(crate) mod fault {
     use std::cell::Cell;
+    use std::io;
+
+    /// The steps of a replacement, in order.
+    pub(crate) const STEPS: [&str; 7] = ["create", "write", "write rest", "sync", "rename", "sync directory", "done"];
+
+    /// The process dies at the step this variable names.
+    pub(crate) const DIE_AT: &str = "HSM_TEST_DIE_AT";
 
     thread_local! {
         pub(crate) static FAIL_AT: Cell<&'static str> = const { Cell::new("") };
     }
 
-    /// The process dies at the step this variable names.
-    pub(crate) const DIE_AT: &str = "HSM_TEST_DIE_AT";
-}
-
-#[cfg(test)]
-fn step(name: &str) -> io::Result<()> {
-    if std::env::var(fault::DIE_AT).is_ok_and(|at| at == name) {
-        std::process::abort();
+    pub(super) fn step(name: &str) -> io::Result<()> {
+        if std::env::var(DIE_AT).is_ok_and(|at| at == name) {
+            std::process::abort();
+        }
+        if FAIL_AT.get() == name { Err(io::Error::other("made to fail")) } else { Ok(()) }
     }
-    if fault::FAIL_AT.get() == name { Err(io::Error::other("made to fail")) } else { Ok(()) }
-}
-
-#[cfg(not(test))]
-#[allow(clippy::unnecessary_wraps, reason = "fails in tests")]
-fn step(_: &str) -> io::Result<()> {
-    Ok(())
 }

@@ -110,8 +110,21 @@ impl Settings {
             restrict_kcv: true,
             separate_002: true,
             restrict_pin_blocks: true,
+            zmk_translation: false,
+            lmk_pin_mode: PinMode::Native,
+            clear_pins: false,
+            lmk_pin_account_change: false,
+            weak_pin_checks: WeakPinChecks { local: true, global: true, rules: true },
+            tokens_in_translation: false,
+            tokens_in_verification: false,
+            format_34_output: false,
             authorise_all: false,
             require_port_lmk: true,
+            trusted_export_only: true,
+            trusted_import_only: true,
+            zmk_export: false,
+            zmk_import: false,
+            strong_keys_under_weak_lmk: false,
             ..Self::default()
         }
     }

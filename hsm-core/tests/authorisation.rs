@@ -1,6 +1,9 @@
 //! The authorised state: activities as text, per LMK, time limits, both models, persistence and audit.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use hsm_core::authorisation::{Activity, ActivityError, AuditEvent, AuditHook, Category, Interface, PersistenceError, Term};
+use hsm_core::authorisation::{
+    Activity, ActivityError, AuditEvent, AuditHook, Category, Interface, PersistenceError, Term,
+};
 use hsm_core::lmk::Lmk;
 use hsm_core::{Clock, LmkSlots, SecurityModule, Settings};
 use proptest::prelude::*;
@@ -124,7 +127,8 @@ proptest! {
 #[test]
 fn an_activity_covers_what_it_names_and_nothing_else() {
     let (module, ..) = module(strict());
-    let needs = ["export.000.host", "export.001.host", "export.rsa.console", "import.000.host", "diag.host", "pin.clear.host"];
+    let needs =
+        ["export.000.host", "export.001.host", "export.rsa.console", "import.000.host", "diag.host", "pin.clear.host"];
     for (granted, covered) in [
         ("export", vec![0, 1, 2]),
         ("export..host", vec![0, 1]),

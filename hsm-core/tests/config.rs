@@ -1,7 +1,10 @@
 //! The settings file: layers, refusals, and that file, reference and table are one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use hsm_core::config::{Config, ConfigError, Effective, Key, Layers, Profile, Source, change_setting, keys, show_setting};
-use hsm_core::{SecurityModule, Settings};
+use hsm_core::config::{
+    Config, ConfigError, Effective, Key, Layers, Profile, Source, change_setting, keys, show_setting,
+};
+use hsm_core::{FraudLimits, SecurityModule, Settings};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +25,23 @@ fn names_are_unique_and_documented() {
     let names: BTreeSet<_> = keys().iter().map(|key| key.name).collect();
     assert_eq!(names.len(), keys().len());
     assert!(keys().iter().all(|key| key.doc.ends_with('.') && !key.doc.contains('\n')));
+}
+
+#[test]
+fn no_security_setting_is_forgotten() {
+    let source = include_str!("../src/settings.rs");
+    let fields =
+        source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ")).map(|(name, _)| name);
+    let (mut found, mut missing) = (0, Vec::new());
+    for field in fields {
+        found += 1;
+        // This one is a group, whose settings have names of their own.
+        let name = if field == "weak_pin_checks" { "weak_pins_rules" } else { field };
+        if !keys().iter().any(|key| key.name == name && key.is_live()) {
+            missing.push(field);
+        }
+    }
+    assert!(found > 20 && missing.is_empty(), "of {found} fields these are not in the table: {missing:?}");
 }
 
 #[test]
@@ -63,6 +83,12 @@ lmk_store = 'a'
 lmk_passphrase_file = 'b'
 lmk_key_file = ''
 allow_live_lmk = true
+[security]
+user_storage = 'variable'
+lmk_pin_mode = 'clear'
+pin_algorithm = 'b'
+fraud_limits = [5, 30, 3]
+weak_pins_local = false
 [commands]
 disabled_commands = ['a*', 'ZZ']
 disabled_formats = ['03']
@@ -99,6 +125,10 @@ trace = true
     assert_eq!(show("authorised_activities"), r#"["01 generate.000.console:25", "diag"]"#);
     assert_eq!(show("lmks"), r#"["19=test-tdes"]"#);
     assert_eq!(show("lmk_key_file"), "\"\"");
+    assert_eq!((show("fraud_limits").as_str(), show("pin_algorithm").as_str()), ("[5, 30, 3]", "\"B\""));
+    let limits = change_setting(&config.settings, "fraud_limits", "1, 2,3").unwrap().fraud_limits;
+    assert_eq!(limits, Some(FraudLimits { per_minute: 1, per_hour: 2, attacks: 3 }));
+    assert_eq!(change_setting(&config.settings, "fraud_limits", "off").unwrap().fraud_limits, None);
     assert_eq!(show("idle_timeout"), "1.5");
     // All that the file above does not name is a security setting, and those are the strict profile's.
     for key in keys().iter().filter(|key| !changed.contains(&format!("\n{} =", key.name)) && key.name != "profile") {
@@ -135,7 +165,9 @@ fn flags_count_more_than_the_environment_and_that_more_than_the_file() {
 #[test]
 fn what_is_wrong_is_said_with_its_line_and_all_at_once() {
     assert_eq!(
-        problem("[network]\nprot = 1\nheader_length = 0\nworkers = \"2\"\n\n[network2]\n[logging]\nport = 3\nsingle_des = 1"),
+        problem(
+            "[network]\nprot = 1\nheader_length = 0\nworkers = \"2\"\n\n[network2]\n[logging]\nport = 3\nsingle_des = 1"
+        ),
         "hsm.toml:2: prot: there is no such setting; is port meant?\n\
          hsm.toml:3: header_length: must be 1 to 255\n\
          hsm.toml:4: workers: must be a whole number, 1 to 256\n\
@@ -157,6 +189,8 @@ fn what_is_wrong_is_said_with_its_line_and_all_at_once() {
         ("[network]\nmax_message = 5", "has no room"),
         ("[security]\npin_length = 13", "must be 4 to 12"),
         ("[security]\nfirmware = '15000023'", "four characters, a hyphen"),
+        ("[security]\nfraud_limits = [1, 2]", "a list of three numbers"),
+        ("[security]\nlmk_pin_mode = 'none'", "must be \"clear\" or \"encrypted\""),
         ("[commands]\ndisabled_commands = ['CAT']", "no code of two characters"),
         ("[commands]\ndisabled_commands = 'CA'", "must be a list"),
         ("[lmk]\nlmks = ['20=test-aes']", "not a slot and a test LMK"),

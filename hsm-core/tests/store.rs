@@ -1,4 +1,5 @@
 //! The LMK store as a user meets it. What a killed process leaves is tested inside the crate.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use hsm_core::config::{Config, Layers, LmkLoadError};
 use hsm_core::lmk::{Lmk, LmkAlgorithm, LmkPair, LmkScheme};
@@ -6,7 +7,7 @@ use hsm_core::lmk_store::{
     self, ComponentError, Components, Hardness, LmkKind, LmkRow, StoreError, StoreSecret, StoreWriter, vt_table,
 };
 use hsm_core::private_file::FileError;
-use hsm_core::{ChangeRole, LmkSlots, Session};
+use hsm_core::{ChangeRole, LmkSlots, SecurityModule, Session};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -291,11 +292,22 @@ fn an_emulator_runs_on_a_store() {
     assert_eq!((slots.slots.keys().copied().collect::<Vec<_>>(), slots.default), (vec![1, 7], 1));
 }
 
+/// Where the system lets a process lock memory and tells how much.
+#[test]
+fn lmks_are_locked_into_memory() {
+    let number = |file: &str, line: &str| {
+        let text = fs::read_to_string(file).ok()?;
+        let words = text.lines().find_map(|l| l.strip_prefix(line))?.split_whitespace().next()?.to_owned();
+        Some(if words == "unlimited" { u64::MAX } else { words.parse().ok()? })
+    };
+    let _module = SecurityModule::with_test_lmks();
+    if number("/proc/self/limits", "Max locked memory").is_some_and(|limit| limit >= 64 * 1024) {
+        assert!(number("/proc/self/status", "VmLck:").is_some_and(|locked| locked > 0));
+    }
+}
+
 #[test]
 fn a_table_without_lmks_says_so() {
     let text = vt_table(&[], &[]);
-    assert_eq!(
-        text,
-        "LMK table:\nNo LMKs loaded\n\nKey change storage table:\nNo keys loaded in key change storage\n"
-    );
+    assert_eq!(text, "LMK table:\nNo LMKs loaded\n\nKey change storage table:\nNo keys loaded in key change storage\n");
 }

@@ -82,7 +82,7 @@ fn refuse(hsm: &Hsm<'_>, request: &Request<'_>, refusal: Refusal) -> Vec<u8> {
 ///     resp.text("Greeting", name);
 ///     Ok(resp)
 /// }
-/// /// ```
+/// ```
 ///
 /// Version, author and description come from the package's `Cargo.toml`.
 #[macro_export]

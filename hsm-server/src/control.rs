@@ -15,8 +15,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -391,7 +391,8 @@ pub fn call(path: &Path, request: &Request, time: Duration) -> Result<Value, Con
     write_line(&mut stream, &request.to_json(), time).map_err(&io)?;
     let line = read_line(&mut stream, time).map_err(&io)?;
     let answer: Value = serde_json::from_slice(&line).map_err(|_| ControlError::Answer(path.to_owned()))?;
-    match (answer.get("ok").and_then(Value::as_bool), answer.get("result"), answer.get("error").and_then(Value::as_str)) {
+    match (answer.get("ok").and_then(Value::as_bool), answer.get("result"), answer.get("error").and_then(Value::as_str))
+    {
         (Some(true), Some(result), _) => Ok(result.clone()),
         (Some(false), _, Some(error)) => Err(ControlError::Refused(error.to_owned())),
         _ => Err(ControlError::Answer(path.to_owned())),
@@ -479,18 +480,21 @@ impl<A: Actions> Control for ModuleControl<A> {
             Request::Status => Ok(self.status()),
             Request::Lmk => {
                 let (lmks, change) = LmkRow::of_module(&self.module);
-                let rows = |rows: &[LmkRow]| rows.iter().map(LmkRow::cells).map(|cells| json!(cells)).collect::<Value>();
+                let rows =
+                    |rows: &[LmkRow]| rows.iter().map(LmkRow::cells).map(|cells| json!(cells)).collect::<Value>();
                 Ok(json!({"head": LmkRow::HEAD, "lmks": rows(&lmks), "change": rows(&change)}))
             }
             Request::Get { key: Some(key) } => Ok(json!({&*key: show_setting(&self.module.settings(), &key)?})),
             Request::Get { key: None } => {
                 let settings = self.module.settings();
                 let live = keys().iter().filter(|key| key.is_live());
-                let shown = live.map(|key| Ok((key.name.to_owned(), Value::String(show_setting(&settings, key.name)?))));
+                let shown =
+                    live.map(|key| Ok((key.name.to_owned(), Value::String(show_setting(&settings, key.name)?))));
                 Ok(Value::Object(shown.collect::<Result<_, String>>()?))
             }
             Request::Set { key, value } => {
-                let changed = change_setting(&self.module.settings(), &key, &value).map_err(|e| format!("{key}: {e}"))?;
+                let changed =
+                    change_setting(&self.module.settings(), &key, &value).map_err(|e| format!("{key}: {e}"))?;
                 let shown = show_setting(&changed, &key)?;
                 log::info!("control socket: {key} = {shown}");
                 self.module.set_settings(changed);

@@ -1,5 +1,6 @@
 //! Every host command vector as WASM in process and over TCP. `plugins/tests/golden.rs` runs the same vectors natively: one path cannot
 //! be right where another is wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 #[path = "../../plugins/tests/common/mod.rs"]
 mod common;

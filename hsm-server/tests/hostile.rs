@@ -1,4 +1,5 @@
 //! Plugins that misbehave: refused when they are loaded, or error 41 for that one request. The next request is served either way.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use hsm_core::SecurityModule;
 use hsm_server::{Engine, Fault, Limits, Outcome, PluginError, PluginInfo, PluginSet, SharedPlugins};

@@ -1,5 +1,6 @@
 //! A hundred reloads under load, some to a broken set: no request is lost, none is answered wrongly, and the old plugins stay where
 //! the new ones are bad.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use hsm_core::SecurityModule;
 use hsm_server::net::{ListenAddr, NetConfig};

@@ -1,5 +1,6 @@
 //! No clear key, PIN or LMK is ever in a guest's memory: every command is run on known keys and PINs, and the memory is searched at
 //! every host operation and after every call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 #[path = "../../plugins/tests/common/mod.rs"]
 mod common;

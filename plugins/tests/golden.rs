@@ -1,4 +1,5 @@
 //! Every host command vector, natively. `HSM_ONLY=CA,CY` runs those commands alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! RA, and what the authorised state and the LMK of the port mean for commands.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use hsm_core::{LmkSlots, SecurityModule, Session, Settings};
 use proptest::prelude::*;

@@ -55,7 +55,9 @@ enum ProfileName {
 
 /// Check all settings and report every mistake, with file and line
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 all is well, 2 something is wrong.\n\nExample:\n  hsm config check --config hsm.toml")]
+#[command(
+    after_help = "Exit codes: 0 all is well, 2 something is wrong.\n\nExample:\n  hsm config check --config hsm.toml"
+)]
 struct Check {
     #[command(flatten)]
     from: SettingsFrom,

@@ -8,8 +8,8 @@ use super::config::SettingsFrom;
 use crate::exit::{ANSWERED_OTHERWISE, usage};
 use crate::{output, secret as input};
 use clap::{Subcommand, ValueEnum};
-use hsm_core::hex;
 use hsm_core::config::{Config, TestLmk};
+use hsm_core::hex;
 use hsm_core::lmk::Lmk;
 use hsm_core::lmk_store::{
     self, Components, Hardness, LmkKind, LmkRow, StoreSecret, StoreWriter, StoredLmks, vt_table,
@@ -266,7 +266,11 @@ impl New {
 }
 
 fn store_path(config: &Config) -> anyhow::Result<&Path> {
-    config.lmk.lmk_store.as_deref().ok_or_else(|| usage("name the LMK store: --store FILE, or lmk_store in the settings"))
+    config
+        .lmk
+        .lmk_store
+        .as_deref()
+        .ok_or_else(|| usage("name the LMK store: --store FILE, or lmk_store in the settings"))
 }
 
 fn secret_of(config: &Config) -> anyhow::Result<StoreSecret> {

@@ -1,155 +1,272 @@
 //! `hsm serve`: the emulator on its TCP ports.
 
-use crate::{exit::usage, parse};
+use super::config::{SettingsFrom, environment};
+use super::lmk::for_store;
+use crate::exit::usage;
 use anyhow::Context;
-use clap::ValueEnum;
-use hsm_core::SecurityModule;
-use hsm_server::net::{ListenAddr, NetConfig};
-use hsm_server::{Emulator, EmulatorConfig, UnknownCommand};
+use hsm_core::config::{Config, LmkLoadError, LogFormat, LogLevel, UnknownAnswer};
+use hsm_core::printer::{DirectoryPrinter, DocumentForm, FilePrinter, PrintSink};
+use hsm_core::{LmkSlots, SecurityModule};
+use hsm_server::control::{Actions, ControlSocket, ModuleControl};
+use hsm_server::net::{ListenAddr, NetConfig, ServerHandle};
+use hsm_server::{Emulator, EmulatorConfig, Limits, SharedPlugins, UnknownCommand};
 use log::LevelFilter;
+use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 const AFTER_HELP: &str = "\
+Every flag is also a setting of the settings file and an environment variable (HSM_ and its name in capitals): see hsm config.
 Signals: SIGHUP reloads the plugins, SIGINT and SIGTERM stop after what was accepted is answered.
 Exit codes: 0 stopped by a signal, 1 cannot start (port in use, bad plugin), 2 wrong usage.
 
-Example:
-  hsm serve --port 1500 --trace";
-
-/// LMK slots that `--lmk-ports` opens a port for.
-const LMK_PORTS: u8 = 3;
+Examples:
+  hsm serve --port 1500 --trace
+  hsm serve --lmk 00=test-variant --lmk 01=test-keyblock-tdes --lmk-ports";
 
 /// Answer host commands over TCP
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Address or name to listen on
-    #[arg(long, env = "HSM_HOST", default_value = "127.0.0.1")]
-    host: String,
+    #[command(flatten)]
+    from: SettingsFrom,
 
-    /// Port to listen on; 0 lets the system choose one
-    #[arg(long, env = "HSM_PORT", default_value_t = 1500)]
-    port: u16,
+    /// Address or name to listen on [default: 127.0.0.1]
+    #[arg(long)]
+    host: Option<String>,
+
+    /// Port to listen on; 0 lets the system choose one [default: 1500]
+    #[arg(long)]
+    port: Option<u16>,
 
     /// Listen beyond this machine: needed for a host that is not a loopback address
-    #[arg(long, env = "HSM_ALLOW_REMOTE", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long)]
     allow_remote: bool,
 
-    /// Also listen on port + 1 for LMK 00, port + 2 for LMK 01 and port + 3 for LMK 02
-    #[arg(long, env = "HSM_LMK_PORTS", value_parser = clap::builder::BoolishValueParser::new())]
+    /// Also listen on port + 1 for LMK 00, port + 2 for LMK 01 and so on
+    #[arg(long)]
     lmk_ports: bool,
 
+    /// A test LMK and its slot, such as 01=test-keyblock-tdes; may be repeated, and replaces the usual slots
+    #[arg(long = "lmk", value_name = "ID=LMK")]
+    lmks: Vec<String>,
+
+    /// LMK of requests that name none [default: the lowest slot in use]
+    #[arg(long, value_name = "ID")]
+    default_lmk: Option<String>,
+
+    /// File with LMKs (see hsm lmk)
+    #[arg(long, value_name = "FILE")]
+    lmk_store: Option<String>,
+
+    /// Serve although the LMK store holds a live LMK
+    #[arg(long)]
+    allow_live_lmk: bool,
+
     /// Directory of plugins that add commands or replace bundled ones
-    #[arg(long, env = "HSM_PLUGIN_DIR", value_name = "DIR")]
-    plugin_dir: Option<PathBuf>,
+    #[arg(long, value_name = "DIR")]
+    plugin_dir: Option<String>,
 
-    /// Characters of the message header
-    #[arg(long, env = "HSM_HEADER_LENGTH", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
-    header_length: u8,
+    /// File or directory that printing commands print to [default: none, they answer 16]
+    #[arg(long, value_name = "PATH")]
+    printer: Option<String>,
 
-    /// Connections at the same time
-    #[arg(long, env = "HSM_MAX_CONNECTIONS", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    max_connections: u32,
+    /// Characters of the message header, 1 to 255 [default: 4]
+    #[arg(long, value_name = "N")]
+    header_length: Option<String>,
 
-    /// Seconds without a byte after which a connection is closed; 0 means never
-    #[arg(long, env = "HSM_IDLE_TIMEOUT", value_name = "SECONDS", default_value = "0", value_parser = parse::seconds_or_zero)]
-    idle_timeout: Duration,
+    /// Connections at the same time [default: 64]
+    #[arg(long, value_name = "N")]
+    max_connections: Option<String>,
 
-    /// Answer to a command that no plugin serves: an error code, ZZ, or closing the connection
-    #[arg(long, env = "HSM_UNKNOWN_COMMAND", value_name = "ANSWER", default_value = "68", ignore_case = true)]
-    unknown_command: Unknown,
+    /// Seconds without a byte after which a connection is closed; 0 means never [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    idle_timeout: Option<String>,
 
-    /// Threads for commands that take long, such as key generation
-    #[arg(long, env = "HSM_WORKERS", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    workers: u16,
+    /// Answer to a command that no plugin serves: 68, 67, zz or drop [default: 68]
+    #[arg(long, value_name = "ANSWER")]
+    unknown_command: Option<String>,
+
+    /// Threads for commands that take long, such as key generation [default: 1]
+    #[arg(long, value_name = "N")]
+    workers: Option<String>,
 
     /// Log every request and response field by field, without secrets
-    #[arg(long, env = "HSM_TRACE", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long)]
     trace: bool,
 
-    /// Least severe messages that are logged
-    #[arg(long, env = "HSM_LOG_LEVEL", value_name = "LEVEL", default_value = "info", ignore_case = true)]
-    log_level: LogLevel,
+    /// Least severe messages that are logged: error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
 
-    /// Form of the log on standard error
-    #[arg(long, env = "HSM_LOG_FORMAT", value_name = "FORMAT", default_value = "text", ignore_case = true)]
-    log_format: LogFormat,
+    /// Form of the log on standard error: text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Unknown {
-    #[value(name = "68")]
-    Disabled,
-    #[value(name = "67")]
-    NotLicensed,
-    Zz,
-    Drop,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
+impl Args {
+    /// The flags that were given, by the names of their settings.
+    fn flags(&self) -> [(&'static str, Option<String>); 18] {
+        let switch = |on: bool| on.then(|| "true".to_owned());
+        [
+            ("host", self.host.clone()),
+            ("port", self.port.map(|port| port.to_string())),
+            ("allow_remote", switch(self.allow_remote)),
+            ("lmk_ports", switch(self.lmk_ports)),
+            ("lmks", (!self.lmks.is_empty()).then(|| self.lmks.join(","))),
+            ("default_lmk", self.default_lmk.clone()),
+            ("lmk_store", self.lmk_store.clone()),
+            ("allow_live_lmk", switch(self.allow_live_lmk)),
+            ("plugin_dir", self.plugin_dir.clone()),
+            ("printer", self.printer.clone()),
+            ("header_length", self.header_length.clone()),
+            ("max_connections", self.max_connections.clone()),
+            ("idle_timeout", self.idle_timeout.clone()),
+            ("unknown_command", self.unknown_command.clone()),
+            ("workers", self.workers.clone()),
+            ("trace", switch(self.trace)),
+            ("log_level", self.log_level.clone()),
+            ("log_format", self.log_format.clone()),
+        ]
+    }
 }
 
 /// Runs `hsm serve`.
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let address = resolve(&args.host, args.port)?;
-    if !address.ip().is_loopback() && !args.allow_remote {
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let config = args.from.load(&args.flags())?.config;
+    let address = resolve(&config.network.host, config.network.port)?;
+    if !address.ip().is_loopback() && !config.network.allow_remote {
         return Err(usage(format!(
             "{} is reachable from other machines: an emulator with test LMKs protects nothing; say --allow-remote if that is meant",
-            args.host
+            config.network.host
         )));
     }
-    let listeners = listeners(address, args.lmk_ports)?;
-    start_log(args.log_level, args.log_format, args.trace);
+    start_log(&config);
 
-    let module = SecurityModule::with_test_lmks();
-    let lmks: Vec<String> = module.lmks().slots.keys().map(|id| format!("{id:02}")).collect();
-    let config = EmulatorConfig {
+    let lmks = load_lmks(&config)?;
+    let listeners = listeners(address, &config, &lmks)?;
+    let shown_lmks = describe(&lmks);
+    let module = config.module(lmks)?;
+    if let Some(path) = &config.printing.printer {
+        module.set_printer(Some(printer(path)));
+    }
+    let emulator = Emulator::bind(emulator_config(&config, listeners), module.clone())?;
+    let actions = EmulatorActions { server: emulator.handle(), plugins: emulator.plugins().clone() };
+    let port = emulator.handle().local_addr().map_or(config.network.port, |address| address.port());
+    let control = control_socket(&config, port, module, actions);
+    log::info!(
+        target: "hsm",
+        "listening on {}; {} commands; {shown_lmks}",
+        shown(emulator.handle().listeners()),
+        emulator.plugins().current().infos().count(),
+    );
+    emulator.run().context("the event loop failed")?;
+    drop(control);
+    log::info!(target: "hsm", "stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn emulator_config(config: &Config, listeners: Vec<ListenAddr>) -> EmulatorConfig {
+    let network = &config.network;
+    EmulatorConfig {
         net: NetConfig {
             listeners,
-            header_len: args.header_length,
-            max_connections: args.max_connections as usize,
-            idle_timeout: args.idle_timeout,
+            header_len: network.header_length,
+            max_message: network.max_message as usize,
+            max_connections: network.max_connections as usize,
+            idle_timeout: network.idle_timeout,
+            frame_timeout: network.frame_timeout,
+            write_timeout: network.write_timeout,
             signals: true,
             ..NetConfig::default()
         },
-        plugin_dir: args.plugin_dir,
-        unknown_command: match args.unknown_command {
-            Unknown::Disabled => UnknownCommand::Disabled,
-            Unknown::NotLicensed => UnknownCommand::NotLicensed,
-            Unknown::Zz => UnknownCommand::Zz,
-            Unknown::Drop => UnknownCommand::Drop,
+        plugin_dir: config.plugins.plugin_dir.clone(),
+        limits: Limits {
+            memory_pages: config.plugins.plugin_memory_pages,
+            fuel: config.plugins.plugin_fuel,
+            host_calls: config.plugins.plugin_host_calls,
+            deadline: config.plugins.plugin_deadline,
+            ..Limits::default()
         },
-        trace: args.trace,
-        workers: usize::from(args.workers),
-        ..EmulatorConfig::default()
-    };
-    let emulator = Emulator::bind(config, module)?;
-    log::info!(
-        target: "hsm",
-        "listening on {}; {} commands; LMKs {} (test LMKs: never use with live data)",
-        shown(emulator.handle().listeners()),
-        emulator.plugins().current().infos().count(),
-        lmks.join(" "),
-    );
-    emulator.run().context("the event loop failed")?;
-    log::info!(target: "hsm", "stopped");
-    Ok(ExitCode::SUCCESS)
+        unknown_command: match network.unknown_command {
+            UnknownAnswer::Disabled => UnknownCommand::Disabled,
+            UnknownAnswer::NotLicensed => UnknownCommand::NotLicensed,
+            UnknownAnswer::Zz => UnknownCommand::Zz,
+            UnknownAnswer::Drop => UnknownCommand::Drop,
+        },
+        trace: config.logging.trace,
+        workers: usize::from(network.workers),
+    }
+}
+
+fn load_lmks(config: &Config) -> anyhow::Result<LmkSlots> {
+    config.load_lmks(for_store).map_err(|error| match error {
+        LmkLoadError::Secret(error) => error,
+        other => anyhow::anyhow!("{other}"),
+    })
+}
+
+fn describe(lmks: &LmkSlots) -> String {
+    let ids: Vec<String> = lmks.slots.keys().map(|id| format!("{id:02}")).collect();
+    let live = lmks.info.values().any(|info| info.live);
+    let note = if live { "a live LMK is loaded" } else { "test LMKs: never use with live data" };
+    format!("LMKs {} ({note})", ids.join(" "))
+}
+
+/// A printer into a directory if there is one of the name or the name ends like one, else into a file.
+fn printer(path: &Path) -> Box<dyn PrintSink> {
+    if path.is_dir() || path.as_os_str().to_string_lossy().ends_with('/') {
+        Box::new(DirectoryPrinter::new(path, DocumentForm::default()))
+    } else {
+        Box::new(FilePrinter::new(path))
+    }
+}
+
+/// Without a control socket an emulator serves all the same.
+fn control_socket(
+    config: &Config,
+    port: u16,
+    module: SecurityModule,
+    actions: EmulatorActions,
+) -> Option<ControlSocket> {
+    let path = config.control_socket(port, environment)?;
+    match ControlSocket::open(&path, ModuleControl::new(module, actions)) {
+        Ok(socket) => {
+            log::info!(target: "hsm", "control socket {}", path.display());
+            Some(socket)
+        }
+        Err(error) => {
+            log::warn!(target: "hsm", "no control socket: {error}");
+            None
+        }
+    }
+}
+
+/// What `hsm ctl` can ask of the emulator besides its security module.
+struct EmulatorActions {
+    server: ServerHandle,
+    plugins: SharedPlugins,
+}
+
+impl Actions for EmulatorActions {
+    fn reload(&mut self) -> Result<(), String> {
+        self.server.reload();
+        Ok(())
+    }
+
+    fn stop(&mut self, now: bool) {
+        if now { self.server.stop_now() } else { self.server.stop() }
+    }
+
+    fn status(&self) -> Map<String, Value> {
+        let mut status = Map::new();
+        status.insert("listening".to_owned(), json!(shown(self.server.listeners())));
+        status.insert("connections".to_owned(), json!(self.server.connections()));
+        status.insert("commands".to_owned(), json!(self.plugins.current().infos().count()));
+        status
+    }
 }
 
 fn resolve(host: &str, port: u16) -> anyhow::Result<SocketAddr> {
@@ -161,14 +278,14 @@ fn resolve(host: &str, port: u16) -> anyhow::Result<SocketAddr> {
 }
 
 /// The well-known port has tag 0, the port of LMK n tag n + 1.
-fn listeners(address: SocketAddr, lmk_ports: bool) -> anyhow::Result<Vec<ListenAddr>> {
+fn listeners(address: SocketAddr, config: &Config, lmks: &LmkSlots) -> anyhow::Result<Vec<ListenAddr>> {
     let mut listeners = vec![ListenAddr::new(address)];
-    for tag in 1..=if lmk_ports { LMK_PORTS } else { 0 } {
+    for tag in lmks.slots.keys().filter(|_| config.network.lmk_ports).map(|id| id + 1) {
         let port = match address.port() {
             0 => Some(0),
             port => port.checked_add(u16::from(tag)),
         };
-        let port = port.ok_or_else(|| usage("--lmk-ports needs three more ports above --port"))?;
+        let port = port.ok_or_else(|| usage("lmk_ports needs free port numbers above the port"))?;
         listeners.push(ListenAddr { addr: SocketAddr::new(address.ip(), port), tag });
     }
     Ok(listeners)
@@ -183,8 +300,8 @@ fn shown(listeners: &[ListenAddr]) -> String {
 }
 
 /// Logs go to standard error. A trace that was asked for is shown at every level.
-fn start_log(level: LogLevel, format: LogFormat, trace: bool) {
-    let level = match level {
+fn start_log(config: &Config) {
+    let level = match config.logging.log_level {
         LogLevel::Error => LevelFilter::Error,
         LogLevel::Warn => LevelFilter::Warn,
         LogLevel::Info => LevelFilter::Info,
@@ -197,10 +314,10 @@ fn start_log(level: LogLevel, format: LogFormat, trace: bool) {
     for target in ["hsm", "hsm_core", "hsm_server", "hsm_pinblock"] {
         builder.filter_module(target, level);
     }
-    if trace {
+    if config.logging.trace {
         builder.filter_module("hsm::trace", level.max(LevelFilter::Info));
     }
-    if matches!(format, LogFormat::Json) {
+    if config.logging.log_format == LogFormat::Json {
         builder.format(|out, record| {
             let line = serde_json::json!({
                 "time": out.timestamp_millis().to_string(),

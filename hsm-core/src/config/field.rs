@@ -1,6 +1,9 @@
 //! How the values of settings are read and written.
 
 use super::{LmkSpec, StartActivity};
+use crate::lmk_pin::{PinAlgorithm, PinMode};
+use crate::pin_guard::FraudLimits;
+use crate::user_storage::SlotSize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -269,6 +272,36 @@ impl Field for Vec<StartActivity> {
     }
 }
 
+/// Makes settings of an enumeration whose values have names.
+macro_rules! named {
+    ($name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
+        impl $crate::config::field::Field for $name {
+            fn kind() -> String {
+                let quoted: &[&str] = &[$(concat!("\"", $text, "\"")),*];
+                match quoted.split_last() {
+                    Some((last, others)) => format!("{} or {last}", others.join(", ")),
+                    None => String::new(),
+                }
+            }
+
+            fn read(given: &$crate::config::field::Given<'_>) -> Result<Self, String> {
+                let name = given.name().unwrap_or_default();
+                $(if name.eq_ignore_ascii_case($text) {
+                    return Ok(Self::$variant);
+                })*
+                Err(format!("must be {}", Self::kind()))
+            }
+
+            fn write(&self) -> String {
+                $crate::config::field::quoted(match self {
+                    $(Self::$variant => $text),*
+                })
+            }
+        }
+    };
+}
+pub(super) use named;
+
 /// Declares a setting with a few named values.
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
@@ -306,24 +339,39 @@ macro_rules! choice {
             }
         }
 
-        impl $crate::config::field::Field for $name {
-            fn kind() -> String {
-                let quoted: &[&str] = &[$(concat!("\"", $text, "\"")),*];
-                match quoted.split_last() {
-                    Some((last, others)) => format!("{} or {last}", others.join(", ")),
-                    None => String::new(),
-                }
-            }
-
-            fn read(given: &$crate::config::field::Given<'_>) -> Result<Self, String> {
-                let must = || format!("must be {}", Self::kind());
-                given.name().and_then(|text| text.parse().ok()).ok_or_else(must)
-            }
-
-            fn write(&self) -> String {
-                $crate::config::field::quoted(self.as_str())
-            }
-        }
+        $crate::config::field::named! { $name { $($variant = $text),* } }
     };
 }
 pub(super) use choice;
+
+named! { PinMode { Clear = "clear", Native = "encrypted" } }
+named! { PinAlgorithm { A = "A", B = "B" } }
+named! { SlotSize { Single = "single", Double = "double", Triple = "triple", Variable = "variable" } }
+
+impl Field for Option<FraudLimits> {
+    fn kind() -> String {
+        "\"off\", or a list of three numbers".to_owned()
+    }
+
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        if given.text() == Some("off") {
+            return Ok(None);
+        }
+        let numbers: Option<Vec<u32>> = match given {
+            Given::List(items) => items.iter().map(|item| item.number()?.parse().ok()).collect(),
+            Given::Words(text) => text.split(',').map(|number| number.trim().parse().ok()).collect(),
+            _ => None,
+        };
+        match numbers.as_deref() {
+            Some(&[per_minute, per_hour, attacks]) => Ok(Some(FraudLimits { per_minute, per_hour, attacks })),
+            _ => Err(must::<Self>()),
+        }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            None => quoted("off"),
+            Some(FraudLimits { per_minute, per_hour, attacks }) => format!("[{per_minute}, {per_hour}, {attacks}]"),
+        }
+    }
+}

@@ -191,6 +191,60 @@ table! {
         restrict_pin_blocks = settings.restrict_pin_blocks;
         "Whether key components are encrypted under a variant of the LMK of their own."
         component_variant = settings.component_variant;
+        "What a slot of user storage holds."
+        user_storage = settings.user_storage;
+        "Whether BY may translate ZMKs: otherwise 17."
+        zmk_translation = settings.zmk_translation;
+        "How PINs are stored under a variant or TDES LMK: encrypted as on a device, or clear as a public simulator does it."
+        lmk_pin_mode = settings.lmk_pin_mode;
+        "Whether PINs under the LMK are decimal digits (A, Visa) or hexadecimal digits (B, Racal)."
+        pin_algorithm = settings.pin_algorithm;
+        "Whether PINs may enter and leave in clear (BA, NG): otherwise 17."
+        clear_pins = settings.clear_pins;
+        "Whether the account of a PIN under the LMK may be changed (QK)."
+        lmk_pin_account_change = settings.lmk_pin_account_change;
+        "Whether decimalisation tables in requests are encrypted under the LMK."
+        encrypted_decimalisation_tables = settings.encrypted_decimalisation_tables;
+        "Whether a decimalisation table must have 8 different digits and none more than 4 times: otherwise 25."
+        decimalisation_table_checks = settings.decimalisation_table_checks;
+        "Whether a PVK of more than single length in an IBM command is answered with 02 under key-block LMKs too."
+        key_block_pvk_warning = settings.key_block_pvk_warning;
+        "Whether a PIN that is chosen must not be among those that the request excludes: otherwise 86."
+        weak_pins_local = settings.weak_pin_checks.local;
+        "Whether a PIN that is chosen must not be among those that BM loaded: otherwise 86."
+        weak_pins_global = settings.weak_pin_checks.global;
+        "Whether a PIN that is chosen must not be one repeated digit, nor digits that count up or down: otherwise 86."
+        weak_pins_rules = settings.weak_pin_checks.rules;
+        "Failed PIN verifications within a minute and within an hour, and how often these may be exceeded, before PINs are verified no more: 39."
+        fraud_limits = settings.fraud_limits;
+        "Whether a translated PIN block may be for another account, given behind a semicolon."
+        tokens_in_translation = settings.tokens_in_translation;
+        "Whether a PIN may be verified with another account than its PIN block has, given behind a semicolon."
+        tokens_in_verification = settings.tokens_in_verification;
+        "Whether PIN blocks may be made in format 34."
+        format_34_output = settings.format_34_output;
+        "Whether the Diebold commands compute with an algorithm of this emulator's own; the real one is not public, and without this they answer 19."
+        diebold_test_algorithm = settings.diebold_test_algorithm;
+        "Whether keys of exportability S may leave a key-block LMK: otherwise AA."
+        sensitive_export = settings.sensitive_export;
+        "Whether keys may leave a key-block LMK in key blocks only: 17 for other schemes."
+        trusted_export_only = settings.trusted_export_only;
+        "Whether keys may come to a key-block LMK in key blocks only: 17 for other schemes."
+        trusted_import_only = settings.trusted_import_only;
+        "Whether ZMKs may be exported: otherwise 17."
+        zmk_export = settings.zmk_export;
+        "Whether ZMKs may be imported with A6: otherwise 17."
+        zmk_import = settings.zmk_import;
+        "Whether keys in TR-31 blocks are padded to the longest key of their algorithm."
+        hide_key_length = settings.hide_key_length;
+        "Whether key blocks may name another LMK than the one that protects them: otherwise A3."
+        ignore_block_lmk_id = settings.ignore_block_lmk_id;
+        "Whether the validity dates of key blocks are checked against the clock when a key is used: AE, AF."
+        check_key_validity = settings.check_key_validity;
+        "Whether a double-length variant LMK may protect triple-length keys: otherwise 48."
+        strong_keys_under_weak_lmk = settings.strong_keys_under_weak_lmk;
+        "Whether B0 may bring a key from scheme U or T back to X9.17 form: otherwise 26."
+        scheme_downgrade = settings.scheme_downgrade;
         "Whether a request on the port of an LMK may name that LMK only: otherwise 13."
         require_port_lmk = settings.require_port_lmk;
         "Whether activities are authorised one by one. Otherwise there is one authorised state for each LMK."

@@ -73,7 +73,8 @@ impl LmkKind {
     pub fn generate(self) -> Result<Lmk, LmkError> {
         let mut random = system_random();
         if self.is_variant() {
-            let pairs = LmkPair::all().map(|_| random_key(&mut random, self.key_len())).collect::<Result<Vec<_>, _>>()?;
+            let pairs =
+                LmkPair::all().map(|_| random_key(&mut random, self.key_len())).collect::<Result<Vec<_>, _>>()?;
             return Lmk::variant(pairs);
         }
         match self {
@@ -180,7 +181,8 @@ impl Components {
         if !self.kind.is_variant() {
             return Ok(Lmk::key_block(secret)?);
         }
-        let pairs = LmkPair::all().map(|pair| if pair.first() == 12 { Ok(secret.clone()) } else { derive(&secret, pair) });
+        let pairs =
+            LmkPair::all().map(|pair| if pair.first() == 12 { Ok(secret.clone()) } else { derive(&secret, pair) });
         Ok(Lmk::variant(pairs.collect::<Result<Vec<_>, _>>()?)?)
     }
 

@@ -1,11 +1,15 @@
 use super::*;
-use crate::private_file::{STEPS, fault};
+use crate::private_file::fault::{self, STEPS};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::RwLock;
 
 const QUICK: Hardness = Hardness { memory_kib: 64, passes: 1, lanes: 1 };
 const STORE: &str = "HSM_TEST_STORE";
+
+/// A process that is being started holds the locks of this one for a moment: nobody else may need one meanwhile.
+static STARTING: RwLock<()> = RwLock::new(());
 
 fn secret() -> StoreSecret {
     StoreSecret::passphrase("correct horse")
@@ -42,6 +46,7 @@ fn comment_of(path: &Path) -> String {
 
 #[test]
 fn a_write_that_fails_at_any_step_leaves_old_or_new() {
+    let _nobody_starts = STARTING.read();
     for step in STEPS {
         let dir = tempfile::tempdir().unwrap();
         let path = new_store(&dir);
@@ -70,6 +75,7 @@ fn victim() {
 
 #[test]
 fn a_process_that_dies_at_any_step_leaves_old_or_new() {
+    let _alone = STARTING.write();
     for step in STEPS.iter().chain(&["never"]) {
         let dir = tempfile::tempdir().unwrap();
         let path = new_store(&dir);
@@ -92,6 +98,7 @@ fn a_process_that_dies_at_any_step_leaves_old_or_new() {
 
 #[test]
 fn every_changed_byte_is_noticed_and_nothing_is_written() {
+    let _nobody_starts = STARTING.read();
     let dir = tempfile::tempdir().unwrap();
     let path = new_store(&dir);
     let good = fs::read(&path).unwrap();
@@ -123,6 +130,7 @@ fn every_changed_byte_is_noticed_and_nothing_is_written() {
 
 #[test]
 fn a_foreign_file_is_never_replaced() {
+    let _nobody_starts = STARTING.read();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notes.txt");
     fs::write(&path, "milk, bread").unwrap();
@@ -141,6 +149,7 @@ fn a_foreign_file_is_never_replaced() {
 
 #[test]
 fn one_writer_at_a_time() {
+    let _nobody_starts = STARTING.read();
     let dir = tempfile::tempdir().unwrap();
     let path = new_store(&dir);
     let first = StoreWriter::open(&path, secret()).unwrap();

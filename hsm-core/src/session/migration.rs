@@ -117,12 +117,7 @@ impl Session {
     /// activities follow from the key types they handle.
     pub(super) fn page_permission(&mut self) -> Option<Result<(), ErrorCode>> {
         let (_, activity) = PAGES.iter().find(|(code, _)| *code == self.command)?;
-        Some(match activity {
-            Some(activity) if !self.authorised(activity) => {
-                self.refuse(ErrorCode::NOT_AUTHORISED, format!("the activity {activity} is not authorised"))
-            }
-            _ => Ok(()),
-        })
+        Some(activity.map_or(Ok(()), |activity| self.require_named(activity)))
     }
 
     fn migration(&mut self, purpose: KeyPurpose, destination: KeyPurpose) -> Result<(), ErrorCode> {

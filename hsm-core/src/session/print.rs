@@ -139,9 +139,7 @@ enum Mailer {
 impl Session {
     /// Whether a document may be printed now, and its format.
     fn may_print(&mut self, activity: &str) -> Result<PrintFormat, ErrorCode> {
-        if !self.authorised(activity) {
-            return self.refuse(ErrorCode::NOT_AUTHORISED, format!("the activity {activity} is not authorised"));
-        }
+        self.require_named(activity)?;
         let (connected, format) = {
             let printer = self.module.printer();
             (printer.sink.is_some(), printer.format.clone())

@@ -238,9 +238,7 @@ impl VerifyOps for Session {
     }
 
     fn excluded_pins_load(&mut self, count: u8, length: u8, digits: &[u8]) -> Result<(), ErrorCode> {
-        if !self.authorised("pin.excluded.host") {
-            return self.refuse(ErrorCode::NOT_AUTHORISED, "the activity pin.excluded.host is not authorised");
-        }
+        self.require_named("pin.excluded.host")?;
         self.excluded_table((count, length, digits), length.into())?;
         if !pin_verify::PIN_LENGTHS.contains(&length.into()) {
             return self.refuse(EXCLUDED_PIN_LENGTH, "a PIN has 4 to 12 digits");
@@ -278,9 +276,7 @@ impl VerifyOps for Session {
         if self.state.settings.pin_algorithm != PinAlgorithm::B {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "the PIN encryption algorithm is not B (Racal)");
         }
-        if !self.authorised("pin.algorithm.host") {
-            return self.refuse(ErrorCode::NOT_AUTHORISED, "the activity pin.algorithm.host is not authorised");
-        }
+        self.require_named("pin.algorithm.host")?;
         let account = self.account_12(account)?;
         let lmk = self.lmk()?.clone();
         let form = self.pin_form();
@@ -300,10 +296,7 @@ impl VerifyOps for Session {
         if !self.state.settings.clear_pins {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "clear PINs are disabled");
         }
-        if !self.authorised("pin.clear.host") {
-            return self.refuse(ErrorCode::NOT_AUTHORISED, "the activity pin.clear.host is not authorised");
-        }
-        Ok(())
+        self.require_named("pin.clear.host")
     }
 
     fn pin_from_clear(&mut self, field: &[u8]) -> Result<PinHandle, ErrorCode> {

@@ -58,6 +58,12 @@ families! {
     verify VerifyOps,
 }
 
+/// Decodes the arguments of an operation, calls it and encodes its result.
+///
+/// # Errors
+/// The operation's own code, or [`ErrorCode::INTERNAL`] if the arguments do not decode.
+pub type Operation = fn(&mut dyn Host, &[u8], &mut Vec<u8>) -> Result<(), ErrorCode>;
+
 /// One host operation as an import.
 pub struct OpInfo {
     /// Name of the import.
@@ -66,11 +72,8 @@ pub struct OpInfo {
     pub summary: &'static str,
     /// Whether it can take milliseconds. A plugin that imports a slow operation runs on the worker pool.
     pub slow: bool,
-    /// Decodes the arguments, calls the operation and encodes its result.
-    ///
-    /// # Errors
-    /// The operation's own code, or [`ErrorCode::INTERNAL`] if the arguments do not decode.
-    pub call: fn(&mut dyn Host, &[u8], &mut Vec<u8>) -> Result<(), ErrorCode>,
+    /// The operation itself.
+    pub call: Operation,
 }
 
 impl core::fmt::Debug for OpInfo {

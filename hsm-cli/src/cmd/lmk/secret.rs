@@ -108,6 +108,7 @@ impl Drop for EchoOff<'_> {
 
 fn stty(terminal: &File, argument: &str) -> bool {
     let Ok(terminal) = terminal.try_clone() else { return false };
-    let status = Command::new("stty").arg(argument).stdin(terminal).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status =
+        Command::new("stty").arg(argument).stdin(terminal).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }

@@ -1,0 +1,169 @@
+//! `hsm lmk`, `hsm config` and `hsm ctl` as a user meets them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use hsm_core::{LmkSlots, SecurityModule, Settings};
+use hsm_server::control::{Actions, ControlSocket, ModuleControl};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Deriving a key from a passphrase takes seconds where nothing is optimised.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// `hsm` in a directory of its own.
+fn hsm(dir: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hsm"));
+    command.timeout(PATIENCE).current_dir(dir).args(arguments);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HSM_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn run(dir: &TempDir, arguments: &[&str]) -> Assert {
+    hsm(dir, arguments).assert()
+}
+
+fn stdout(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+fn stderr(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+}
+
+fn json(assert: &Assert) -> Value {
+    serde_json::from_str(&stdout(assert)).unwrap()
+}
+
+/// Fails with a code and one line that holds `what`.
+fn fails(dir: &TempDir, arguments: &[&str], code: i32, what: &str) {
+    let assert = run(dir, arguments).code(code);
+    let line = stderr(&assert);
+    assert!(line.starts_with("hsm: ") && line.contains(what), "{arguments:?}: {line}");
+    assert_eq!(line.lines().count(), 1, "{arguments:?}: {line}");
+}
+
+fn private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn an_lmk_from_making_to_deleting() {
+    let dir = tempfile::tempdir().unwrap();
+    private(&dir.path().join("pw"), "correct horse\n");
+    private(&dir.path().join("hsm.toml"), "[lmk]\nlmk_store = 'lmks.hsm'\nlmk_passphrase_file = 'pw'\n");
+    let components = "11111111111111112222222222222222\n33333333333333334444444444444445\n";
+    let made = hsm(&dir, &["lmk", "generate", "05", "--kind", "variant-2des", "--components", "2"])
+        .write_stdin(components)
+        .assert()
+        .success();
+    assert!(stderr(&made).contains("component 1: check value ") && stderr(&made).lines().count() == 2);
+    assert!(stdout(&made).contains("\n05  -           Variant  3DES(2key)  Test"));
+    run(&dir, &["lmk", "load-test", "1", "test-aes"]).success();
+    run(&dir, &["lmk", "check", "1", "--expect", "9d04a0"]).success().stdout("9D04A00000000000\n");
+    run(&dir, &["lmk", "check", "1", "--expect", "268604"]).code(3);
+
+    run(&dir, &["lmk", "change", "05", "--kind", "keyblock-aes", "--comment", "next", "--later"]).success();
+    run(&dir, &["lmk", "change", "05", "--activate"]).success();
+    let table = json(&run(&dir, &["lmk", "list", "--json"]).success());
+    assert_eq!((&table["default"], &table["lmks"][1]["comment"]), (&"05".into(), &"next".into()));
+    assert_eq!((&table["change"][0]["scheme"], &table["change"][0]["status"]), (&"Variant".into(), &"Old".into()));
+
+    fails(&dir, &["lmk", "generate", "05"], 1, "slot 05 is in use");
+    fails(&dir, &["lmk", "generate", "20"], 2, "20 is not in 0..20");
+    fails(&dir, &["lmk", "delete", "5", "--yes"], 1, "default LMK");
+    run(&dir, &["lmk", "default", "1"]).success();
+    run(&dir, &["lmk", "delete", "5", "--yes"]).success();
+    let left = json(&run(&dir, &["lmk", "list", "--json"]).success());
+    assert_eq!(left["lmks"].as_array().unwrap().len(), 1);
+
+    private(&dir.path().join("wrong"), "battery staple\n");
+    fails(&dir, &["lmk", "list", "--passphrase-file", "wrong"], 1, "the passphrase or key file is wrong");
+    let mut by_variable = hsm(&dir, &["lmk", "list"]);
+    by_variable.env("HSM_LMK_PASSPHRASE_FILE", "").env("HSM_LMK_PASSPHRASE", "correct horse").assert().success();
+    let before = fs::read(dir.path().join("lmks.hsm")).unwrap();
+    fs::write(dir.path().join("lmks.hsm"), &before[..before.len() - 1]).unwrap();
+    fails(&dir, &["lmk", "generate", "7"], 1, "damaged");
+    assert_eq!(fs::read(dir.path().join("lmks.hsm")).unwrap(), &before[..before.len() - 1]);
+}
+
+#[test]
+fn without_a_store_there_are_the_test_lmks() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = stdout(&run(&dir, &["lmk", "list"]).success());
+    for check in ["268604", "9D04A0", "AE4E19"] {
+        assert!(table.contains(check), "{table}");
+    }
+    fails(&dir, &["lmk", "generate", "3"], 2, "name the LMK store");
+}
+
+#[test]
+fn a_settings_file_is_made_checked_and_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    run(&dir, &["config", "init", "--profile", "strict", "--output", "hsm.toml"]).success();
+    fails(&dir, &["config", "init", "--output", "hsm.toml"], 1, "cannot write hsm.toml");
+    assert!(stdout(&run(&dir, &["config", "check"]).success()).contains("profile strict"));
+    let shown = hsm(&dir, &["config", "show", "single_des", "port", "--json"]).env("HSM_PORT", "1501").assert();
+    let shown = json(&shown.success());
+    assert_eq!(shown["single_des"], serde_json::json!({"value": "false", "source": "profile"}));
+    assert_eq!(shown["port"], serde_json::json!({"value": "1501", "source": "HSM_PORT"}));
+    fails(&dir, &["config", "show", "prot"], 2, "there is no setting prot");
+
+    fs::write(dir.path().join("bad.toml"), "[network]\nport = 99999\nhots = 'x'\n").unwrap();
+    let bad = run(&dir, &["config", "check", "--config", "bad.toml"]).code(2);
+    assert_eq!(
+        stderr(&bad),
+        "hsm: bad.toml:2: port: must be a whole number\nhsm: bad.toml:3: hots: there is no such setting; is host meant?\n"
+    );
+    fails(&dir, &["lmk", "list", "--config", "bad.toml"], 2, "bad.toml:2: port");
+    fails(&dir, &["config", "check", "--set", "port"], 2, "not NAME=VALUE");
+}
+
+struct Nothing;
+
+impl Actions for Nothing {
+    fn reload(&mut self) -> Result<(), String> {
+        Err("the settings file is wrong".to_owned())
+    }
+
+    fn stop(&mut self, _: bool) {}
+}
+
+#[test]
+fn a_running_emulator_is_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let lmks = LmkSlots::clone(&SecurityModule::with_test_lmks().lmks());
+    let module = SecurityModule::new(lmks, Settings { authorise_all: false, ..Settings::default() });
+    let socket = dir.path().join("s");
+    let served = ControlSocket::open(&socket, ModuleControl::new(module.clone(), Nothing)).unwrap();
+    let ctl = |arguments: &[&str]| run(&dir, &[&["ctl", "--socket", "s"], arguments].concat());
+
+    ctl(&["authorize", "exp..h:10", "diag", "--lmk", "1"]).success().stdout("LMK 01: 2 activities authorised\n");
+    assert!(module.is_authorised(1, "export.000.host") && !module.is_authorised(0, "export.000.host"));
+    let status = stdout(&ctl(&["status"]).success());
+    assert!(status.contains("LMK 00 authorised: nothing\nLMK 01 authorised: export..host:10 ("), "{status}");
+    assert!(stdout(&ctl(&["lmk"]).success()).contains("01  Yes(2H,1C)  KeyBlock"));
+    ctl(&["cancel", "diag", "--lmk", "1"]).success().stdout("LMK 01: 1 activity cancelled\n");
+    assert_eq!(json(&ctl(&["cancel", "--lmk", "1", "--json"]).success()), serde_json::json!({"cancelled": 1}));
+    assert!(!module.is_authorised(1, "export.000.host"));
+
+    ctl(&["set", "single_des", "false"]).success();
+    assert!(!module.settings().single_des);
+    assert!(stdout(&ctl(&["get"]).success()).contains("single_des"));
+    ctl(&["stop"]).success().stdout("stopping\n");
+    let socket = ["ctl", "--socket", "s"];
+    fails(&dir, &[&socket[..], &["reload"]].concat(), 1, "the settings file is wrong");
+    fails(&dir, &[&socket[..], &["set", "port", "1"]].concat(), 1, "cannot be changed while the emulator runs");
+    fails(&dir, &[&socket[..], &["authorize", "nonsense"]].concat(), 2, "no category of activities");
+    drop(served);
+    fails(&dir, &[&socket[..], &["status"]].concat(), 1, "no emulator serves s");
+}
