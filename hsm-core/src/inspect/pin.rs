@@ -3,9 +3,7 @@
 use super::WrappingKey;
 use crate::cipher::BlockCipher;
 use crate::clear_key::Algorithm;
-use hsm_pinblock::{
-    Account, AccountUse, BlockCipher16, Context, DecodeError, Format, Pan, Pin, decipher_iso4, decode,
-};
+use hsm_pinblock::{Account, AccountUse, BlockCipher16, Context, DecodeError, Format, Pan, Pin, decipher_iso4, decode};
 use zeroize::Zeroizing;
 
 /// An account number as someone may have taken it.
@@ -46,7 +44,9 @@ pub enum PinHint {
 impl core::fmt::Display for PinHint {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::OtherAccount => "format, length and first digits are right: the key probably is, the account number is not",
+            Self::OtherAccount => {
+                "format, length and first digits are right: the key probably is, the account number is not"
+            }
             Self::UnusualAccount => "the block was made with another part of the account number than it should be",
         })
     }

@@ -6,9 +6,9 @@ use crate::exit::usage;
 use crate::keys::Source;
 use crate::{output, secret};
 use anyhow::bail;
+use hsm_core::Algorithm;
 use hsm_core::inspect::{AccountGuess, PinReading, WrappingKey, read_pin_block};
 use hsm_core::key_type::KeyType;
-use hsm_core::Algorithm;
 use hsm_pinblock::{Account, Account12, DecodeError, Pan};
 use serde_json::json;
 use std::process::ExitCode;
@@ -72,7 +72,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let accounts = accounts(&args.account)?;
     let readings = read_pin_block(&keys, &accounts, &block);
     if readings.is_empty() {
-        return Err(usage("blocks of 8 bytes are under DES keys, ISO-4 blocks of 16 bytes under AES keys (aes:DIGITS)"));
+        return Err(usage(
+            "blocks of 8 bytes are under DES keys, ISO-4 blocks of 16 bytes under AES keys (aes:DIGITS)",
+        ));
     }
     let found = readings.iter().any(|reading| reading.outcome.is_ok());
     if args.json {
@@ -132,7 +134,11 @@ fn accounts(args: &AccountArgs) -> anyhow::Result<Vec<AccountGuess>> {
     let digits: Vec<u8> = pan.digits().iter().map(|digit| b'0' + digit).collect();
     let mut add = |name: &str, digits: Option<&[u8]>| {
         if let Some(twelve) = digits.and_then(|digits| Account12::from_digits(digits).ok()) {
-            guesses.push(AccountGuess { name: name.to_owned(), account: twelve.into(), pan: without_check_digit(&pan) });
+            guesses.push(AccountGuess {
+                name: name.to_owned(),
+                account: twelve.into(),
+                pan: without_check_digit(&pan),
+            });
         }
     };
     add("with the check digit", digits.last_chunk::<12>().map(|twelve| twelve.as_slice()));
@@ -180,7 +186,8 @@ fn as_text(readings: &[PinReading], all: bool, found: bool) -> String {
             false => "probably the wrong key, or a damaged block.\n",
         };
     } else if shown.len() < readings.len() {
-        out += "Formats without a check on the account number or the fill may read by chance; --all shows the others.\n";
+        out +=
+            "Formats without a check on the account number or the fill may read by chance; --all shows the others.\n";
     }
     out
 }
