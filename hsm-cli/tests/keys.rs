@@ -331,12 +331,23 @@ fn the_oracle_reads_blocks_and_says_why_it_cannot() {
     assert_eq!(read[0]["pin"], "2512");
     assert!(read[0]["key"].as_str().unwrap().contains("ZPK"), "{read}");
     // Another account number, and the check digit where it does not belong.
-    let other = run(&format!("pin oracle --block {block} --key {key} --account 999999999999"));
+    let other = run(&format!("pin oracle --block {block} --key {key} --account 999999999999")).code(1);
     assert!(stdout(&other).contains("the account number is not"), "{}", stdout(&other));
     let shifted = json(&format!("pin oracle --block {block} --key {key} --pan 9345513804937"));
     let unusual = shifted.as_array().unwrap().iter().find(|r| r["account"] == "with the check digit").unwrap();
     assert_eq!(unusual["pin"], "2512");
     fails(&format!("pin oracle --block {block} --key {CVK}"), 1, "no odd parity");
+    // The X9.24 sample: PIN 1234 of account 4012345678909 under the first transaction key.
+    let sample = "--block 1B9C1845EB993A7A --account 401234567890";
+    let read = json(&format!("pin oracle {sample} --bdk {DOUBLE} --ksn FFFF9876543210E00001"));
+    assert_eq!((&read[0]["code"], &read[0]["pin"]), (&Value::from("01"), &Value::from("1234")));
+    // ISO-4 under an AES key.
+    let aes = "000102030405060708090A0B0C0D0E0F";
+    let pan = "4000001234562";
+    let made = run(&format!("pinblock encode --pin 123456 --pan {pan} --format 48 --key {aes}")).success();
+    let made = stdout(&made);
+    let read = json(&format!("pin oracle --block {} --key {aes} --pan {pan}", made.trim()));
+    assert_eq!((&read[0]["code"], &read[0]["pin"]), (&Value::from("48"), &Value::from("123456")));
 }
 
 #[test]

@@ -189,6 +189,7 @@ fn a_wrong_account_number_is_not_a_wrong_key() {
     assert_eq!((found[0].format.name(), found[0].hint), ("ISO-0", None));
     let other = read(&[guess(b"999999999999")], &keys);
     assert!(other.iter().any(|r| r.format.name() == "ISO-0" && r.hint == Some(PinHint::OtherAccount)));
+    assert!(!other.iter().any(PinReading::is_convincing));
     let unusual = read(&[guess(b"999999999999"), guess(b"345513804937")], &keys);
     assert!(unusual.iter().any(|r| r.outcome.is_ok() && r.hint == Some(PinHint::UnusualAccount)));
     // An AES key has no such blocks, a DES key no ISO-4 blocks.
