@@ -11,7 +11,8 @@ const END: &str = "<!-- end of commands -->\n";
 fn the_index_has_every_command() {
     let mut index = String::from("\n| Code | Command |\n|---|---|\n");
     for command in hsm_plugins::COMMANDS {
-        writeln!(index, "| {} | {} |", String::from_utf8_lossy(&command.code), command.title.replace('|', "\\|")).unwrap();
+        writeln!(index, "| {} | {} |", String::from_utf8_lossy(&command.code), command.title.replace('|', "\\|"))
+            .unwrap();
     }
     index.push('\n');
 
