@@ -13,6 +13,7 @@ cli: target-installed ; cargo build --release --locked --bin hsm
 install: target-installed ; cargo install --locked --path hsm-cli
 bench: target-installed ; cargo bench --locked -p hsm-benches
 lint: target-installed ; cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets -- -D warnings
+fuzz: ; cd fuzz && cargo test --locked
 clean: ; cargo clean
 
 .PHONY: target-installed

@@ -34,9 +34,13 @@ fn pin_blocks(c: &mut Criterion) {
     let context = Context::account(Account12::from_digits(b"400000123456").unwrap());
     let pin = Pin::from_digits(b"1234").unwrap();
     let mut fill = |to: &mut [u8]| to.fill(0);
-    c.bench_function("pinblock/encode ISO-0", |b| b.iter(|| encode(Format::Iso0, black_box(&pin), &context, &mut fill).unwrap()));
+    c.bench_function("pinblock/encode ISO-0", |b| {
+        b.iter(|| encode(Format::Iso0, black_box(&pin), &context, &mut fill).unwrap())
+    });
     let block = encode(Format::Iso0, &pin, &context, &mut fill).unwrap();
-    c.bench_function("pinblock/decode ISO-0", |b| b.iter(|| decode(Format::Iso0, black_box(block.as_bytes()), &context).unwrap()));
+    c.bench_function("pinblock/decode ISO-0", |b| {
+        b.iter(|| decode(Format::Iso0, black_box(block.as_bytes()), &context).unwrap())
+    });
 }
 
 criterion_group!(benches, keys, pin_blocks);

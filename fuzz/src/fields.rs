@@ -36,6 +36,9 @@ pub fn key_field(data: &[u8]) {
 
     // Two references into user storage are one key to the reader and two fields to the parser.
     if untagged == Untagged::Double && input.first() == Some(&b'K') && input.get(4) == Some(&b'K') {
+        let halves = [input.get(..4), input.get(4..8)].into_iter().flatten();
+        let good = halves.filter(|half| KeyField::parse(half, Untagged::Single).is_ok()).count();
+        assert_eq!(code == ErrorCode::OK.as_bytes(), good == 2, "reader and parser differ on two references");
         return;
     }
     match KeyField::parse(input, untagged) {

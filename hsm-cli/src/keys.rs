@@ -168,7 +168,9 @@ impl<'a> Source<'a> {
             }
             Some(b'S') => self.block(text),
             Some(b'R') => Err(usage(format!("the {} is a TR-31 key block, which is under no LMK", self.name))),
-            Some(tag) if !tag.is_ascii_hexdigit() || self.untagged_cryptograms => self.cryptogram(&text.to_ascii_uppercase()),
+            Some(tag) if !tag.is_ascii_hexdigit() || self.untagged_cryptograms => {
+                self.cryptogram(&text.to_ascii_uppercase())
+            }
             _ => self.clear(text, self.algorithm),
         }
     }
@@ -250,8 +252,8 @@ pub(crate) fn open_block(name: &str, text: &str, id: Option<u8>) -> anyhow::Resu
 /// Usage, for text that is none.
 pub(crate) fn cryptogram(name: &str, text: &str, untagged: Untagged) -> anyhow::Result<(KeyScheme, Vec<u8>)> {
     let text = text.to_ascii_uppercase();
-    let (field, len) =
-        KeyField::parse(text.as_bytes(), untagged).map_err(|e| usage(format!("the {name}: {e} (error {})", e.code())))?;
+    let (field, len) = KeyField::parse(text.as_bytes(), untagged)
+        .map_err(|e| usage(format!("the {name}: {e} (error {})", e.code())))?;
     let KeyField::Cryptogram { scheme, digits } = field else {
         return Err(usage(format!("the {name} must be in scheme U, T, X, Y, Z or untagged")));
     };

@@ -134,9 +134,7 @@ fn generated_keys_go_out_under_a_zmk_and_come_back_in_every_scheme() {
         ("R --block-version A", "tdes3"),
         ("R --block-version C", "tdes2"),
     ] {
-        let made = json(&format!(
-            "key generate --type ZPK --algorithm {algorithm} --zmk {ZMK} --zmk-scheme {scheme}"
-        ));
+        let made = json(&format!("key generate --type ZPK --algorithm {algorithm} --zmk {ZMK} --zmk-scheme {scheme}"));
         let (kcv, wrapped) = (made["kcv"].as_str().unwrap(), made["under_zmk"].as_str().unwrap());
         let back = json(&format!("key import --zmk {ZMK} --key {wrapped} --type ZPK --kcv {kcv}"));
         assert_eq!(back["clear"], made["clear"], "{scheme}");
@@ -195,11 +193,8 @@ fn components_make_the_key_again() {
     // Encrypted components and clear ones mix; blocks say which component they are.
     let split = json("key component split --parts 2 --type ZMK --key U42BBE7D9A0A55D0EBDE055DE2791ACCD");
     let part = |n: usize, name: &str| split["components"][n][name].as_str().unwrap().to_owned();
-    let formed = json(&format!(
-        "key form --type ZMK --component {} --component {}",
-        part(0, "component"),
-        part(1, "clear")
-    ));
+    let formed =
+        json(&format!("key form --type ZMK --component {} --component {}", part(0, "component"), part(1, "clear")));
     assert_eq!(formed["key"], "U42BBE7D9A0A55D0EBDE055DE2791ACCD");
     let block = |n: usize| {
         let clear = part(n, "clear");
@@ -239,12 +234,13 @@ fn damage_is_found_and_undone() {
     for (damaged, what) in [
         ("U9B4934384B19946B140CD702B4D58145", "character 17 is 1, should be 0"),
         ("U9B4934384B19946B040CD702B4D51845", "characters 29 and 30 are exchanged"),
-        ("U9B4934384B19946B04CD702B4D58145", "character 20 is missing: 0"),
+        ("U9B4934384B19946B04CD702B4D58145", "character 19 is missing: 0"),
         ("U9B4934384B19946B0440CD702B4D58145", "does not belong there"),
         ("U9B493438 4B19946B040CD702B4D5814S", "is no hexadecimal digit"),
     ] {
         let arguments = ["key", "inspect", damaged, "--kcv", "08D7B4", "--json"];
-        let report: Value = serde_json::from_slice(&hsm().args(arguments).assert().code(1).get_output().stdout).unwrap();
+        let report: Value =
+            serde_json::from_slice(&hsm().args(arguments).assert().code(1).get_output().stdout).unwrap();
         let told = format!("{} {}", report["repairs"], report["notes"]);
         assert!(told.contains(what), "{damaged}: {told}");
         if !what.contains("hexadecimal") {
@@ -253,7 +249,7 @@ fn damage_is_found_and_undone() {
         }
     }
     // Swapped halves need no check value in scheme U.
-    let swapped = json_of_failure("key inspect UB040CD702B4D581459B4934384B19946");
+    let swapped = json_of_failure("key inspect U040CD702B4D581459B4934384B19946B");
     assert_eq!(swapped["repairs"][0]["repaired"], CVK);
     // One part is good, the other is not.
     let partly = stdout(&run("key inspect U9B4934384B19946B140CD702B4D58145").code(1));
@@ -335,12 +331,23 @@ fn the_oracle_reads_blocks_and_says_why_it_cannot() {
     assert_eq!(read[0]["pin"], "2512");
     assert!(read[0]["key"].as_str().unwrap().contains("ZPK"), "{read}");
     // Another account number, and the check digit where it does not belong.
-    let other = run(&format!("pin oracle --block {block} --key {key} --account 999999999999"));
+    let other = run(&format!("pin oracle --block {block} --key {key} --account 999999999999")).code(1);
     assert!(stdout(&other).contains("the account number is not"), "{}", stdout(&other));
     let shifted = json(&format!("pin oracle --block {block} --key {key} --pan 9345513804937"));
     let unusual = shifted.as_array().unwrap().iter().find(|r| r["account"] == "with the check digit").unwrap();
     assert_eq!(unusual["pin"], "2512");
     fails(&format!("pin oracle --block {block} --key {CVK}"), 1, "no odd parity");
+    // The X9.24 sample: PIN 1234 of account 4012345678909 under the first transaction key.
+    let sample = "--block 1B9C1845EB993A7A --account 401234567890";
+    let read = json(&format!("pin oracle {sample} --bdk {DOUBLE} --ksn FFFF9876543210E00001"));
+    assert_eq!((&read[0]["code"], &read[0]["pin"]), (&Value::from("01"), &Value::from("1234")));
+    // ISO-4 under an AES key.
+    let aes = "000102030405060708090A0B0C0D0E0F";
+    let pan = "4000001234562";
+    let made = run(&format!("pinblock encode --pin 123456 --pan {pan} --format 48 --key {aes}")).success();
+    let made = stdout(&made);
+    let read = json(&format!("pin oracle --block {} --key {aes} --pan {pan}", made.trim()));
+    assert_eq!((&read[0]["code"], &read[0]["pin"]), (&Value::from("48"), &Value::from("123456")));
 }
 
 #[test]

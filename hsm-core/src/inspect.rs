@@ -244,7 +244,9 @@ pub enum Remark {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LowerCase => f.write_str("lower-case letters: the device writes upper case, and some clients compare text"),
+            Self::LowerCase => {
+                f.write_str("lower-case letters: the device writes upper case, and some clients compare text")
+            }
             Self::Blanks => f.write_str("blanks were left out: a host command must not have them"),
             Self::NotHex { at, found } => write!(f, "character {at}, {found:?}, is no hexadecimal digit"),
             Self::Length(digits) => {

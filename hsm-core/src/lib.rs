@@ -18,8 +18,8 @@ pub mod key_block;
 pub mod key_type;
 pub mod lmk;
 pub mod lmk_pin;
-pub mod lmk_table;
 pub mod lmk_store;
+pub mod lmk_table;
 pub mod mac;
 mod memory;
 mod module;
@@ -39,6 +39,6 @@ pub use clear_key::{Algorithm, ClearKey};
 pub use module::{
     ChangeEntry, ChangeRole, Clock, LmkInfo, LmkSlots, MAX_LMK_ID, SecurityModule, StorageHook, SystemClock,
 };
-pub use session::{Explanation, Session, TracedField, Transcript};
 pub use pin_guard::{FraudLimits, WeakPinChecks};
+pub use session::{Explanation, Session, TracedField, Transcript};
 pub use settings::Settings;

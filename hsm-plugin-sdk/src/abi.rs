@@ -21,9 +21,9 @@ pub use attributes::KeyAttributes;
 pub use error_code::ErrorCode;
 pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, NaturalPinHandle, PinHandle};
 pub use ops::{
-    AsymmetricOps, AuthorisationOps, BaseOps, CardOps, CertificateParts, DukptOps, EmvOps, FieldKind, Host, ImportedKey,
-    KeyOps, MigrationOps, OpInfo, Operation, PinOps, PrintOps, RsaPadding, SignatureAlgorithm, SignatureMethod, StorageOps,
-    VerifyOps, operations,
+    AsymmetricOps, AuthorisationOps, BaseOps, CardOps, CertificateParts, DukptOps, EmvOps, FieldKind, Host,
+    ImportedKey, KeyOps, MigrationOps, OpInfo, Operation, PinOps, PrintOps, RsaPadding, SignatureAlgorithm,
+    SignatureMethod, StorageOps, VerifyOps, operations,
 };
 
 /// Version of everything in this module. A host refuses a module that was built for another one.

@@ -17,7 +17,9 @@ pub use abi::{
 pub use command::{Command, respond};
 pub use hsm::Hsm;
 pub use refusal::{Refusal, Result};
-pub use request::{Attribute, AttributeGroup, ExcludedPins, KeyField, Ksn, LegacyOptions, PinDestination, Request};
+pub use request::{
+    Attribute, AttributeGroup, ExcludedPins, KeyField, Ksn, LegacyOptions, PinDestination, Request, likely_trailer,
+};
 pub use response::Response;
 
 /// What a command file imports.

@@ -511,32 +511,30 @@ impl<'h> Request<'h> {
         self.trailer
     }
 
-    /// The trailer of a request that was not read to its end: the first delimiter with no
-    /// more than a trailer behind it.
+    /// The trailer of a request that was not read to its end.
     pub(crate) fn trailer_after_refusal(&self) -> &'h [u8] {
-        if !self.trailer.is_empty() {
-            return self.trailer;
-        }
-        let from = self.body.len().saturating_sub(1 + MAX_TRAILER).max(self.pos);
-        let window = self.body.get(from..).unwrap_or_default();
-        window.iter().position(|c| *c == TRAILER).and_then(|at| window.get(at..)).unwrap_or_default()
+        if self.trailer.is_empty() { likely_trailer(self.rest()) } else { self.trailer }
     }
 
     fn key_field(&mut self, name: &'static str, purpose: KeyPurpose, untagged: usize) -> Result<KeyField<'h>> {
         let rest = self.rest();
-        let (len, hex_from) = match rest.first() {
-            Some(c) if c.is_ascii_hexdigit() => (untagged, 0),
+        // Length of the field, and which of its characters must be hexadecimal digits.
+        let (len, digits) = match rest.first() {
+            Some(c) if c.is_ascii_hexdigit() => (untagged, [0..untagged, 0..0]),
             // Where slots are of single length, an untagged double-length key is two references.
-            Some(b'K') if untagged == 32 && rest.get(4) == Some(&b'K') && self.hsm.storage_slot()? == 8 => (8, usize::MAX),
-            Some(b'K') => (4, 1),
-            Some(b'U' | b'X' | b'T' | b'Y' | b'Z') if rest.get(1) == Some(&b'K') => (5, 2),
-            Some(b'Z') => (17, 1),
-            Some(b'U' | b'X') => (33, 1),
-            Some(b'T' | b'Y') => (49, 1),
+            Some(b'K') if untagged == 32 && rest.get(4) == Some(&b'K') && self.hsm.storage_slot()? == 8 => {
+                (8, [1..4, 5..8])
+            }
+            Some(b'K') => (4, [1..4, 0..0]),
+            Some(b'U' | b'X' | b'T' | b'Y' | b'Z') if rest.get(1) == Some(&b'K') => (5, [2..5, 0..0]),
+            Some(b'Z') => (17, [1..17, 0..0]),
+            Some(b'U' | b'X') => (33, [1..33, 0..0]),
+            Some(b'T' | b'Y') => (49, [1..49, 0..0]),
             Some(b'S' | b'R') => match rest.get(2..6).map(|d| (d, d.iter().all(u8::is_ascii_digit))) {
-                Some((digits, true)) => {
-                    let len = digits.iter().fold(0usize, |n, d| n * 10 + usize::from(d - b'0'));
-                    (1 + len.max(16), usize::MAX)
+                Some((length, true)) => {
+                    let len = length.iter().fold(0usize, |n, d| n * 10 + usize::from(d - b'0'));
+                    // What is in the block is the host's to judge: an RSA key is binary.
+                    (1 + len.max(16), [0..0, 0..0])
                 }
                 _ => return Err(self.refuse(name, self.pos, "must be a key block with a decimal length")),
             },
@@ -550,8 +548,8 @@ impl<'h> Request<'h> {
             }
             None => return Err(self.refuse(name, self.pos, "is missing")),
         };
-        let hex = rest.get(hex_from.min(len)..len);
-        if hex.is_none_or(|hex| hex_from != usize::MAX && !hex.iter().all(u8::is_ascii_hexdigit)) {
+        let hexadecimal = |part| rest.get(part).is_some_and(|part| part.iter().all(u8::is_ascii_hexdigit));
+        if rest.len() < len || !digits.into_iter().all(hexadecimal) {
             return Err(self.refuse(name, self.pos, "is short or not hexadecimal"));
         }
         Ok(KeyField { purpose, bytes: self.take(name, FieldKind::Key, len)? })
@@ -589,6 +587,16 @@ impl<'h> Request<'h> {
             let _ = self.hsm.trace_field(false, name, at as u32, len as u32, kind as u8);
         }
     }
+}
+
+/// The trailer of bytes whose fields nobody has read: the first delimiter with nothing but printable characters behind it, no more than a
+/// trailer has. In binary data the delimiter is a byte like any other.
+#[must_use]
+pub fn likely_trailer(unread: &[u8]) -> &[u8] {
+    let window = unread.get(unread.len().saturating_sub(1 + MAX_TRAILER)..).unwrap_or_default();
+    let printable = |rest: &[u8]| rest.iter().skip(1).all(|c| (0x20..0x7F).contains(c));
+    let starts = window.iter().enumerate().filter(|(_, c)| **c == TRAILER);
+    starts.map(|(at, _)| window.get(at..).unwrap_or_default()).find(|rest| printable(rest)).unwrap_or_default()
 }
 
 fn unhex(digits: &[u8]) -> Vec<u8> {

@@ -114,7 +114,9 @@ impl PluginSet {
     pub fn after(mut self, older: &Self) -> Self {
         if self.limits == older.limits {
             for (code, plugin) in &mut self.plugins {
-                if let Some(same) = older.plugins.get(code).filter(|old| old.wasm == plugin.wasm && old.info == plugin.info) {
+                if let Some(same) =
+                    older.plugins.get(code).filter(|old| old.wasm == plugin.wasm && old.info == plugin.info)
+                {
                     *plugin = same.clone();
                 }
             }
@@ -295,7 +297,8 @@ impl Engine {
     pub fn refresh(&mut self) {
         let current = self.plugins.current();
         if !Arc::ptr_eq(&current, &self.set) {
-            self.guests.retain(|code, (plugin, _)| current.plugins.get(code).is_some_and(|new| Arc::ptr_eq(new, plugin)));
+            self.guests
+                .retain(|code, (plugin, _)| current.plugins.get(code).is_some_and(|new| Arc::ptr_eq(new, plugin)));
             self.set = current;
         }
     }

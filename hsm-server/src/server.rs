@@ -8,6 +8,7 @@ use crate::net::{
 use crate::trace;
 use hsm_core::SecurityModule;
 use hsm_plugin_sdk::abi::response_code;
+use hsm_plugin_sdk::likely_trailer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -263,16 +264,10 @@ impl HostPort {
             UnknownCommand::Zz => b"ZZ00".to_vec(),
             UnknownCommand::Drop => return Disposition::Close,
         };
-        answer.extend_from_slice(trailer(message));
+        answer.extend_from_slice(likely_trailer(message.get(2..).unwrap_or_default()));
         out.send(&answer);
         Disposition::Done
     }
-}
-
-/// The trailer of a message whose fields nobody knows: the first delimiter with no more than a trailer behind it.
-fn trailer(message: &[u8]) -> &[u8] {
-    let window = message.get(message.len().saturating_sub(33).max(2)..).unwrap_or_default();
-    window.iter().position(|c| *c == 0x19).and_then(|at| window.get(at..)).unwrap_or_default()
 }
 
 /// Runs one request and sends its response, and what follows it.

@@ -174,7 +174,9 @@ fn refused_at_load() {
         load(&wat::parse_str(text).unwrap())
     };
     let unknown = |error: &PluginError| matches!(error, PluginError::UnknownImport(_));
-    assert!(unknown(&import("(import \"wasi_snapshot_preview1\" \"fd_write\" (func (param i32 i32 i32 i32) (result i32)))")));
+    assert!(unknown(&import(
+        "(import \"wasi_snapshot_preview1\" \"fd_write\" (func (param i32 i32 i32 i32) (result i32)))"
+    )));
     assert!(unknown(&import("(import \"hsm\" \"no_such_operation\" (func (param i32 i32 i32 i32) (result i32)))")));
     assert!(unknown(&import("(import \"hsm\" \"log\" (func (param i32) (result i32)))")));
     assert!(unknown(&load(&wat::parse_str("(module (import \"hsm\" \"memory\" (memory 1)))").unwrap())));

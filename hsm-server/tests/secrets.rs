@@ -41,7 +41,8 @@ static LOOKS: Mutex<usize> = Mutex::new(0);
 fn secrets() -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
     let lmk = Lmk::test_variant();
-    let pairs = LmkPair::all().filter_map(|pair| lmk.pair(pair).map(|key| (format!("LMK {pair}"), key.bytes().to_vec())));
+    let pairs =
+        LmkPair::all().filter_map(|pair| lmk.pair(pair).map(|key| (format!("LMK {pair}"), key.bytes().to_vec())));
     // Pairs of one repeated byte could be anything.
     all.extend(pairs.filter(|(_, key)| key.windows(2).filter(|w| w[0] != w[1]).count() > 3));
     for lmk in [Lmk::test_keyblock_aes(), Lmk::test_keyblock_tdes()] {

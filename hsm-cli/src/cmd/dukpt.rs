@@ -87,10 +87,10 @@ pub(super) fn initial_key(bdk: &str, ksn: AnyKsn) -> anyhow::Result<ClearKey> {
     let types: Vec<KeyType> =
         ["BDK-1", "BDK-2", "BDK-3", "BDK-4"].iter().filter_map(|name| KeyType::by_name(name, false)).collect();
     let opened = Source { algorithm: ksn.algorithm(), ..Source::new("BDK", &types) }.read(bdk)?;
-    if let Some(attributes) = opened.attributes {
-        if !matches!(&attributes.usage.id(), b"B0" | b"41" | b"42" | b"43" | b"44") {
-            bail!("the BDK's key block has usage {}, not B0 or 41 to 44 (the HSM answers A6)", attributes.usage);
-        }
+    if let Some(attributes) = opened.attributes
+        && !matches!(&attributes.usage.id(), b"B0" | b"41" | b"42" | b"43" | b"44")
+    {
+        bail!("the BDK's key block has usage {}, not B0 or 41 to 44 (the HSM answers A6)", attributes.usage);
     }
     let key = match (ksn, opened.key.algorithm()) {
         (AnyKsn::Tdes(ksn), Algorithm::Des) => TdesBdk::new(&opened.key).and_then(|bdk| bdk.initial_key(&ksn)),

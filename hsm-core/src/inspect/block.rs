@@ -321,11 +321,7 @@ fn optional_fields(optional: &OptionalBlocks) -> Vec<OptionalField> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     optional
         .iter()
-        .map(|block| OptionalField {
-            id: text(&block.id()),
-            name: optional_name(block.id()),
-            data: text(block.data()),
-        })
+        .map(|block| OptionalField { id: text(&block.id()), name: optional_name(block.id()), data: text(block.data()) })
         .collect()
 }
 

@@ -308,7 +308,8 @@ fn header_changes(family: Family, body: &str) -> Vec<(Defect, String)> {
     let mut change = |right: [&str; 4]| {
         let [u, m, e, s] = right;
         let found = [("key usage", usage, u), ("mode of use", mode, m), ("exportability", exportability, e)];
-        let found = found.into_iter().chain([("the key it is under", under, s)]).filter(|(_, found, right)| found != right);
+        let found =
+            found.into_iter().chain([("the key it is under", under, s)]).filter(|(_, found, right)| found != right);
         let found: Vec<_> = found.map(|(name, found, right)| (name, found.to_owned(), right.to_owned())).collect();
         if !found.is_empty() {
             changes.push((Defect::Header(found), format!("{start}{u}{algorithm}{m}{version}{e}{count}{s}{rest}")));
@@ -375,7 +376,9 @@ fn restored_parts(lock: &Lock, bytes: &[u8]) -> Option<Vec<Vec<Part>>> {
             let restored: Vec<Vec<u8>> = alternatives
                 .iter()
                 .flat_map(|part| {
-                    (0x80..=0xFF).map(move |byte| part.iter().enumerate().map(|(n, b)| if n == at { byte } else { *b }).collect())
+                    (0x80..=0xFF).map(move |byte| {
+                        part.iter().enumerate().map(|(n, b)| if n == at { byte } else { *b }).collect()
+                    })
                 })
                 .collect();
             alternatives.extend(restored);

@@ -3,9 +3,7 @@
 use super::WrappingKey;
 use crate::cipher::BlockCipher;
 use crate::clear_key::Algorithm;
-use hsm_pinblock::{
-    Account, AccountUse, BlockCipher16, Context, DecodeError, Format, Pan, Pin, decipher_iso4, decode,
-};
+use hsm_pinblock::{Account, AccountUse, BlockCipher16, Context, DecodeError, Format, Pan, Pin, decipher_iso4, decode};
 use zeroize::Zeroizing;
 
 /// An account number as someone may have taken it.
@@ -34,6 +32,14 @@ pub struct PinReading {
     pub hint: Option<PinHint>,
 }
 
+impl PinReading {
+    /// Whether there is a PIN in a format that the HSM has. Others have hardly a check and read by chance.
+    #[must_use]
+    pub fn is_convincing(&self) -> bool {
+        self.outcome.is_ok() && self.format.thales_code().is_some()
+    }
+}
+
 /// What a failure suggests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinHint {
@@ -46,13 +52,16 @@ pub enum PinHint {
 impl core::fmt::Display for PinHint {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::OtherAccount => "format, length and first digits are right: the key probably is, the account number is not",
+            Self::OtherAccount => {
+                "format, length and first digits are right: the key probably is, the account number is not"
+            }
             Self::UnusualAccount => "the block was made with another part of the account number than it should be",
         })
     }
 }
 
-/// Reads an enciphered PIN block, or a clear one if there are no keys, in every way. PINs that were found come first.
+/// Reads an enciphered PIN block, or a clear one if there are no keys, in every way. PINs that were found in
+/// formats of the HSM come first.
 ///
 /// The first of `accounts` is how the account number should be taken, the others are tried besides.
 #[must_use]
@@ -67,10 +76,11 @@ pub fn read_pin_block(keys: &[WrappingKey], accounts: &[AccountGuess], block: &[
         }
     }
     readings.sort_by_key(|reading| match (&reading.outcome, reading.hint) {
-        (Ok(_), None) => 0,
-        (Ok(_), Some(_)) => 1,
+        (Ok(_), None) if reading.is_convincing() => 0,
+        (Ok(_), Some(_)) if reading.is_convincing() => 1,
         (Err(_), Some(_)) => 2,
-        (Err(_), None) => 3,
+        (Ok(_), _) => 3,
+        (Err(_), None) => 4,
     });
     readings
 }

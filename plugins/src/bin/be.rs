@@ -15,7 +15,7 @@ use hsm_plugin_sdk::prelude::*;
 
 command! {
     code: "BE",
-    title: "Verify a interchange PIN by comparison",
+    title: "Verify an interchange PIN by comparison",
     run: verify,
 }
 

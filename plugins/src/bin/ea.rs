@@ -21,7 +21,7 @@ use hsm_plugin_sdk::prelude::*;
 
 command! {
     code: "EA",
-    title: "Verify a interchange PIN using the IBM method",
+    title: "Verify an interchange PIN using the IBM method",
     run: verify,
 }
 

@@ -19,7 +19,7 @@ use hsm_plugin_sdk::prelude::*;
 
 command! {
     code: "EC",
-    title: "Verify a interchange PIN using the Visa method",
+    title: "Verify an interchange PIN using the Visa method",
     run: verify,
 }
 

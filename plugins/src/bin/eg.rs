@@ -18,7 +18,7 @@ use hsm_plugin_sdk::prelude::*;
 
 command! {
     code: "EG",
-    title: "Verify a interchange PIN using the Diebold method",
+    title: "Verify an interchange PIN using the Diebold method",
     run: verify,
 }
 

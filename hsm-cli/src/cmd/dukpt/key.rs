@@ -4,9 +4,9 @@ use super::AnyKsn;
 use crate::exit::usage;
 use crate::keys::{self, Source};
 use crate::output;
+use hsm_core::ClearKey;
 use hsm_core::dukpt::{self, AesKeyType, AesKsn, AesUse, DukptError, TdesUse};
 use hsm_core::key_type::KeyType;
-use hsm_core::ClearKey;
 use serde_json::json;
 use std::process::ExitCode;
 

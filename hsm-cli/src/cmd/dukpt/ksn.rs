@@ -82,7 +82,8 @@ fn tdes(ksn: &Ksn, digits: &str, args: &Args, facts: &mut Facts) -> anyhow::Resu
             ))
         })?;
         let part = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
-        let usual = if args.descriptor.is_some() { "" } else { ", a usual one for this length: give yours with --descriptor" };
+        let usual =
+            if args.descriptor.is_some() { "" } else { ", a usual one for this length: give yours with --descriptor" };
         facts.line("descriptor", format!("{text}{usual}")).json("descriptor", text.as_str().into());
         facts.add("key set", part(parts.key_set)).add_some("sub-key", part(parts.sub_key));
         facts.add("device", part(parts.device)).add("counter digits", part(parts.counter));
@@ -111,7 +112,9 @@ fn tdes(ksn: &Ksn, digits: &str, args: &Args, facts: &mut Facts) -> anyhow::Resu
 
 fn aes(ksn: &AesKsn, args: &Args, facts: &mut Facts) -> anyhow::Result<()> {
     if args.descriptor.is_some() {
-        return Err(usage("--descriptor: a key serial number of AES DUKPT has fixed parts: 8 bytes of identifiers and 4 of counter"));
+        return Err(usage(
+            "--descriptor: a key serial number of AES DUKPT has fixed parts: 8 bytes of identifiers and 4 of counter",
+        ));
     }
     let [b0, b1, b2, b3, d0, d1, d2, d3] = *ksn.initial_key_id();
     facts.add("kind", "AES, X9.24-3").add("bdk id", wire::hex(&[b0, b1, b2, b3]));

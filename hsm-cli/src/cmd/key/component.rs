@@ -182,13 +182,8 @@ fn split(args: &Split) -> anyhow::Result<ExitCode> {
     let encrypted: Vec<Option<String>> = components
         .iter()
         .map(|component| {
-            let stored = Stored {
-                key: component,
-                attributes: None,
-                key_type: args.key_type,
-                scheme: None,
-                component: true,
-            };
+            let stored =
+                Stored { key: component, attributes: None, key_type: args.key_type, scheme: None, component: true };
             args.key_type.map(|_| stored.under(&lmks, 0)).transpose()
         })
         .collect::<Result<_, _>>()?;

@@ -70,8 +70,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let kind = args.algorithm.or(of_scheme).unwrap_or(Kind::Tdes2);
     let key = kind.random()?;
     let attributes = args.attributes.of_key(&key, None, args.key_type).ok();
-    let stored =
-        Stored { key: &key, attributes, key_type: args.key_type, scheme: args.scheme, component: false };
+    let stored = Stored { key: &key, attributes, key_type: args.key_type, scheme: args.scheme, component: false };
     let under_lmk = stored.under(&lmks, id)?;
 
     let mut facts = Facts::default();

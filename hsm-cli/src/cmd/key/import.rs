@@ -67,7 +67,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let lmk = keys::lmk(&lmks, args.lmk)?;
     // An R block's usage may be replaced by one that becomes it on export; an S block's stays.
     if let (Some(own), Some(wanted)) = (unwrapped.attributes, args.attributes.usage) {
-        let wrong = |_| usage(format!("a key of usage {} cannot be imported as {wanted} (the HSM answers A6)", own.usage));
+        let wrong =
+            |_| usage(format!("a key of usage {} cannot be imported as {wanted} (the HSM answers A6)", own.usage));
         rules::check_modified_usage(own.usage, wanted).map_err(wrong)?;
     }
     let odd = unwrapped.odd_parity;
@@ -83,7 +84,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     facts.add("from", unwrapped.form).add("clear", keys::digits(&key));
     facts.add("key", under_lmk).line("", format!("under LMK {:02}", args.lmk)).json("lmk", args.lmk.into());
     facts.add_some("kcv", keys::short_kcv(&key)).add("zmk kcv", keys::short_kcv(&zmk.key));
-    let parity = if odd { "odd" } else { "was not odd, adjusted (the HSM answers 01): the wrong ZMK or scheme, perhaps" };
+    let parity =
+        if odd { "odd" } else { "was not odd, adjusted (the HSM answers 01): the wrong ZMK or scheme, perhaps" };
     facts.line("parity", parity).json("odd_parity", odd.into());
     facts.json("kcv_agrees", agrees.into());
     facts.print(args.json)?;

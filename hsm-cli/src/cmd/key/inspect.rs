@@ -207,17 +207,21 @@ impl Show {
 
     /// A key block for people.
     fn block_text(&self, block: &BlockReport) -> String {
-        let rows: Vec<_> = block.header.iter().map(|field| {
-            let HeaderField { name, text, meaning } = field;
-            let meaning = meaning.clone().unwrap_or_else(|error| format!("wrong: {error} (error {})", error.code()));
-            [(*name).to_owned(), text.clone(), meaning]
-        }).collect();
+        let rows: Vec<_> = block
+            .header
+            .iter()
+            .map(|field| {
+                let HeaderField { name, text, meaning } = field;
+                let meaning =
+                    meaning.clone().unwrap_or_else(|error| format!("wrong: {error} (error {})", error.code()));
+                [(*name).to_owned(), text.clone(), meaning]
+            })
+            .collect();
         let mut out = format!("\n{}", output::table(["FIELD", "TEXT", "MEANING"], &rows));
         match &block.optional {
             Ok(fields) if fields.is_empty() => {}
             Ok(fields) => {
-                let rows: Vec<_> =
-                    fields.iter().map(|f| [f.id.clone(), f.name.to_owned(), f.data.clone()]).collect();
+                let rows: Vec<_> = fields.iter().map(|f| [f.id.clone(), f.name.to_owned(), f.data.clone()]).collect();
                 out += &format!("\n{}", output::table(["BLOCK", "WHAT IT IS", "DATA"], &rows));
             }
             Err(error) => out += &format!("\nthe block cannot be read: {error} (the HSM answers {})\n", error.code()),

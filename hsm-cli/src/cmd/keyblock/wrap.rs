@@ -23,7 +23,7 @@ Examples:
 
 /// Put a key into a key block
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, disable_version_flag = true)]
 pub(super) struct Args {
     /// Version: 0 and 1 are Thales blocks, A to E TR-31 blocks [default: what the LMK has]
     #[arg(long, value_name = "LETTER", value_parser = super::version, required_unless_present = "lmk")]
@@ -102,7 +102,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let id = args.lmk.unwrap_or(1);
             let lmks = lmks();
             let protection = lmk(&lmks, id)?.protection_keys();
-            let protection = protection.map_err(|_| usage(format!("LMK {id:02} is a variant LMK: it has no key blocks")))?;
+            let protection =
+                protection.map_err(|_| usage(format!("LMK {id:02} is a variant LMK: it has no key blocks")))?;
             if version.is_some_and(|version| version != protection.version()) {
                 let has = char::from(protection.version().id());
                 return Err(usage(format!("key blocks under LMK {id:02} have version {has}")));

@@ -6,9 +6,9 @@ use crate::exit::usage;
 use crate::keys::Source;
 use crate::{output, secret};
 use anyhow::bail;
+use hsm_core::Algorithm;
 use hsm_core::inspect::{AccountGuess, PinReading, WrappingKey, read_pin_block};
 use hsm_core::key_type::KeyType;
-use hsm_core::Algorithm;
 use hsm_pinblock::{Account, Account12, DecodeError, Pan};
 use serde_json::json;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ For tests: keys are clear, or under the published test LMKs. A cryptogram is tri
 a BDK and a KSN the PIN key of the transaction is derived. Formats that need an account number are tried with the digits they
 should have, with the check digit included, and with the leftmost digits.
 Where several values are -, each takes a line of standard input: block, key, BDK.
-Exit codes: 0 a PIN was found, 1 none was, 2 wrong usage.
+Exit codes: 0 a PIN was found in a format that the HSM has, 1 none was, 2 wrong usage.
 
 Examples:
   hsm pin oracle --block CB4EBC0180DFED6E --key 0123456789ABCDEFFEDCBA9876543210 --account 345513804937
@@ -72,9 +72,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let accounts = accounts(&args.account)?;
     let readings = read_pin_block(&keys, &accounts, &block);
     if readings.is_empty() {
-        return Err(usage("blocks of 8 bytes are under DES keys, ISO-4 blocks of 16 bytes under AES keys (aes:DIGITS)"));
+        return Err(usage(
+            "blocks of 8 bytes are under DES keys, ISO-4 blocks of 16 bytes under AES keys (aes:DIGITS)",
+        ));
     }
-    let found = readings.iter().any(|reading| reading.outcome.is_ok());
+    let found = readings.iter().any(PinReading::is_convincing);
     if args.json {
         output::json(&json!(readings.iter().map(as_json).collect::<Vec<_>>()))?;
     } else {
@@ -132,7 +134,11 @@ fn accounts(args: &AccountArgs) -> anyhow::Result<Vec<AccountGuess>> {
     let digits: Vec<u8> = pan.digits().iter().map(|digit| b'0' + digit).collect();
     let mut add = |name: &str, digits: Option<&[u8]>| {
         if let Some(twelve) = digits.and_then(|digits| Account12::from_digits(digits).ok()) {
-            guesses.push(AccountGuess { name: name.to_owned(), account: twelve.into(), pan: without_check_digit(&pan) });
+            guesses.push(AccountGuess {
+                name: name.to_owned(),
+                account: twelve.into(),
+                pan: without_check_digit(&pan),
+            });
         }
     };
     add("with the check digit", digits.last_chunk::<12>().map(|twelve| twelve.as_slice()));
@@ -171,7 +177,7 @@ fn as_text(readings: &[PinReading], all: bool, found: bool) -> String {
         out += &output::table(["CODE", "FORMAT", "KEY", "ACCOUNT", "READS AS", "HINT"], &rows);
     }
     if !found {
-        out += "No format gives a PIN: ";
+        out += "No format of the HSM gives a PIN: ";
         out += match readings.iter().any(|reading| reading.hint.is_some()) {
             true => "see the hints.\n",
             false if readings.iter().any(|r| matches!(r.outcome, Err(DecodeError::Context(_)))) => {
@@ -180,7 +186,7 @@ fn as_text(readings: &[PinReading], all: bool, found: bool) -> String {
             false => "probably the wrong key, or a damaged block.\n",
         };
     } else if shown.len() < readings.len() {
-        out += "Formats without a check on the account number or the fill may read by chance; --all shows the others.\n";
+        out += "A format without code may read by chance; --all shows the formats that do not fit.\n";
     }
     out
 }

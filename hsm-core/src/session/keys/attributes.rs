@@ -112,7 +112,11 @@ impl Session {
     }
 
     /// The attributes that a key of a purpose has where nobody says: the closest usage, no restriction of mode, sensitive.
-    pub(in crate::session) fn usual_attributes(&mut self, purpose: KeyPurpose, key: &ClearKey) -> Result<Attributes, ErrorCode> {
+    pub(in crate::session) fn usual_attributes(
+        &mut self,
+        purpose: KeyPurpose,
+        key: &ClearKey,
+    ) -> Result<Attributes, ErrorCode> {
         let usages = self.rule(purpose)?.usages;
         let algorithm = block_algorithm(key);
         let usual = usages.iter().find_map(|usage| {
