@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use hsm_core::config::{Config, LmkSpec, TestLmk};
-use hsm_core::key_block::header::{Attributes, BlockAlgorithm, Exportability, Family, KeyVersion, ModeOfUse, Scope, Usage};
+use hsm_core::key_block::header::{
+    Attributes, BlockAlgorithm, Exportability, Family, KeyVersion, ModeOfUse, Scope, Usage,
+};
 use hsm_core::key_block::optional::OptionalBlocks;
 use hsm_core::key_block::{rules, thales};
 use hsm_core::lmk::LmkId;
@@ -67,8 +69,8 @@ const TRANSIENT: &[&str] = &["DUKPT PIN key", "DUKPT single-DES key", "DUKPT upd
 const STAYING: &[&str] = &["00B"];
 /// Keys of variant LMKs: what has a key block has its attributes already.
 const VARIANT: &[&str] = &[
-    "000", "100", "001", "002", "TPK", "TMK", "TMT", "302", "402", "003", "006", "008", "00A", "00B", "30B", "BDK", "009", "609",
-    "809", "909", "109", "209", "309", "409", "509", "709", "10C", "607", "WRP",
+    "000", "100", "001", "002", "TPK", "TMK", "TMT", "302", "402", "003", "006", "008", "00A", "00B", "30B", "BDK",
+    "009", "609", "809", "909", "109", "209", "309", "409", "509", "709", "10C", "607", "WRP",
 ];
 
 const ACCOUNT: AccountField<'static> = AccountField { form: AccountForm::Twelve, digits: b"400000123456" };
@@ -392,8 +394,7 @@ impl Fixture {
                 }
             }
         }
-        let component =
-            self.block("72", BlockAlgorithm::Tdes, ModeOfUse::Any, KeyVersion::of_component(1).unwrap());
+        let component = self.block("72", BlockAlgorithm::Tdes, ModeOfUse::Any, KeyVersion::of_component(1).unwrap());
         let open = Box::new(move |s: &mut Session| s.key_component_open(KeyPurpose::ZPK, &component).unwrap());
         kinds.push(Kind { tag: "component".to_owned(), opened: "component".to_owned(), open });
         if self.lmk == TestLmk::KeyBlockAes {
@@ -441,7 +442,11 @@ fn separated(lmk: TestLmk) {
                 Err(code) if takes => operation.beyond.iter().any(|known| code == ErrorCode::new(known)),
                 Err(code) => refuses_the_kind(code),
             };
-            if takes { served += 1 } else { refused += 1 }
+            if takes {
+                served += 1
+            } else {
+                refused += 1
+            }
             if !right {
                 let why = session.transcript().explanation.as_ref().map(|explanation| explanation.text.clone());
                 let should = if takes { "should take" } else { "should refuse" };
