@@ -5,6 +5,7 @@ use super::memory::{self, Image};
 use hsm_core::Session;
 use hsm_plugin_sdk::abi::{self, ErrorCode, OpInfo};
 use std::time::Instant;
+use zeroize::Zeroize;
 use wasmer::{
     Function, FunctionEnv, FunctionEnvMut, Global, Imports, Instance, Memory, Module, RuntimeError, Store,
     TypedFunction, Value,
@@ -157,8 +158,9 @@ impl Guest {
         let result = self.request(body, trace, out);
         let env = self.env.as_mut(&mut self.store);
         *session = env.session.take();
-        env.pending.clear();
-        env.result.clear();
+        // A result may be a clear PIN, where that is the command's answer.
+        env.pending.zeroize();
+        env.result.zeroize();
         result.map(|()| self.restore())
     }
 
