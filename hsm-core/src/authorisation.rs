@@ -455,7 +455,7 @@ const HEAD: &str = "# Activities that stay authorised after a restart. Written b
 /// Longest file of persistent activities.
 const MAX_FILE: u64 = 256 * 1024;
 
-/// What keeps persistent activities from being read or written.
+/// What keeps persistent activities or user storage from being read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PersistenceError {
@@ -465,6 +465,12 @@ pub enum PersistenceError {
     /// A line is no activity.
     #[error("line {line} of the authorised activities is not an LMK identifier and a persistent activity")]
     Line {
+        /// Number of the line, from 1.
+        line: usize,
+    },
+    /// A line of the file of user storage is not what it should be.
+    #[error("line {line} of the user storage file is not a slot that this emulator wrote")]
+    Slot {
         /// Number of the line, from 1.
         line: usize,
     },

@@ -200,6 +200,13 @@ pub struct Authorised {
     pub authorisation_file: Option<PathBuf>,
 }
 
+/// What is kept of user storage.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the table of settings describes each field")]
+pub struct Storage {
+    pub user_storage_file: Option<PathBuf>,
+}
+
 /// Plugins and their limits.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the table of settings describes each field")]
@@ -240,6 +247,8 @@ pub struct Config {
     pub settings: Settings,
     /// What is authorised when the emulator starts.
     pub authorisation: Authorised,
+    /// What is kept of user storage.
+    pub storage: Storage,
     /// Plugins and their limits.
     pub plugins: Plugins,
     /// The virtual printer.
@@ -292,6 +301,7 @@ impl Config {
                 Profile::Strict => Settings::strict(),
             },
             authorisation: Authorised { authorised_activities: Vec::new(), authorisation_file: None },
+            storage: Storage { user_storage_file: None },
             plugins: Plugins {
                 plugin_dir: None,
                 plugin_memory_pages: 16,
@@ -368,15 +378,18 @@ impl Config {
         Ok(slots)
     }
 
-    /// A security module with these settings and LMKs, and what is authorised from the start.
+    /// A security module with these settings and LMKs, what is authorised from the start, and what user storage held before.
     ///
     /// # Errors
-    /// [`PersistenceError`] if the file of persistent activities cannot be used.
+    /// [`PersistenceError`] if the file of persistent activities or of user storage cannot be used.
     pub fn module(&self, lmks: LmkSlots) -> Result<SecurityModule, PersistenceError> {
         let loaded: Vec<u8> = lmks.slots.keys().copied().collect();
         let module = SecurityModule::new(lmks, self.settings.clone());
         if let Some(file) = &self.authorisation.authorisation_file {
             module.persist_authorisation(file.clone())?;
+        }
+        if let Some(file) = &self.storage.user_storage_file {
+            module.persist_user_storage(file.clone())?;
         }
         for StartActivity { lmk, activity } in &self.authorisation.authorised_activities {
             for id in loaded.iter().filter(|id| lmk.is_none_or(|lmk| lmk == **id)) {

@@ -3,7 +3,7 @@
 use crate::authorisation::{self, Activity, ActivityError, AuditEvent, AuditHook, Authorisation, PersistenceError};
 use crate::pin_guard::PinGuard;
 use crate::printer::{PrintFormat, PrintSink};
-use crate::user_storage::UserStorage;
+use crate::user_storage::{self, UserStorage};
 use crate::{lmk::Lmk, memory, settings::Settings};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -331,6 +331,25 @@ impl SecurityModule {
     /// Replaces user storage, by what a hook has saved. Slots of another size than the setting are erased at the next use.
     pub fn set_user_storage(&self, slots: UserStorage) {
         self.storage().slots = slots;
+    }
+
+    /// Keeps user storage in a file, and loads what is in it. The file is replaced as a whole after each change.
+    ///
+    /// # Errors
+    /// [`PersistenceError`]: the file is open to others, or a line of it is no slot; user storage is as it was then.
+    pub fn persist_user_storage(&self, file: PathBuf) -> Result<(), PersistenceError> {
+        if let Some(slots) = user_storage::read_file(&file)? {
+            if slots.size() != self.settings().user_storage {
+                log::warn!("{}: the slots have another size than user_storage says and are erased", file.display());
+            }
+            self.set_user_storage(slots);
+        }
+        self.set_storage_hook(Some(Box::new(move |slots| {
+            if let Err(error) = user_storage::write_file(&file, slots) {
+                log::error!("the change of user storage will be forgotten at a restart: {error}");
+            }
+        })));
+        Ok(())
     }
 
     pub(crate) fn storage(&self) -> MutexGuard<'_, Storage> {

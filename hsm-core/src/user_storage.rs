@@ -2,7 +2,12 @@
 //!
 //! Everything in it is ciphertext that came from a host. It belongs to the module, not to an LMK.
 
+use crate::authorisation::PersistenceError;
+use crate::hex;
+use crate::private_file::{self, FileError, WriteLock};
 use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
 
 /// Number of slots of every fixed size: indices 000 to FFF.
 pub const SLOTS: usize = 4096;
@@ -185,6 +190,49 @@ impl UserStorage {
         let inside = usize::from(index) < self.size.slots() && usize::from(index) + count <= self.size.slots();
         if inside { Ok(()) } else { Err(StorageError::Index) }
     }
+}
+
+/// Longer than any file of user storage is.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What the first line of a file of user storage begins with; the letter of the slot size follows.
+const FILE_HEAD: &str = "user storage 1 ";
+
+const LETTERS: [(SlotSize, &str); 4] =
+    [(SlotSize::Single, "S"), (SlotSize::Double, "D"), (SlotSize::Triple, "T"), (SlotSize::Variable, "V")];
+
+/// User storage as a file has it; `None` if there is no file.
+pub(crate) fn read_file(path: &Path) -> Result<Option<UserStorage>, PersistenceError> {
+    let bytes = match private_file::read(path, MAX_FILE) {
+        Err(FileError::NotFound(_)) => return Ok(None),
+        other => other?,
+    };
+    let text = core::str::from_utf8(&bytes).map_err(|_| PersistenceError::Slot { line: 1 })?;
+    let mut lines = (1..).zip(text.lines());
+    let letter = lines.next().and_then(|(_, line)| line.strip_prefix(FILE_HEAD));
+    let size = LETTERS.iter().find(|(_, known)| Some(*known) == letter).ok_or(PersistenceError::Slot { line: 1 })?.0;
+    let mut storage = UserStorage::new(size);
+    for (line, text) in lines {
+        let slot = text.split_once(' ').and_then(|(index, item)| {
+            let item = hex::decode(item.as_bytes())?;
+            let whole = size.bytes().is_none_or(|len| len == item.len());
+            Some((u16::from_str_radix(index, 16).ok()?, item)).filter(|_| whole)
+        });
+        let loaded = slot.and_then(|(index, item)| storage.load(index, &item).ok());
+        loaded.ok_or(PersistenceError::Slot { line })?;
+    }
+    Ok(Some(storage))
+}
+
+/// Replaces a file of user storage.
+pub(crate) fn write_file(path: &Path, storage: &UserStorage) -> Result<(), FileError> {
+    let letter = LETTERS.iter().find(|(size, _)| *size == storage.size).map_or("", |(_, letter)| *letter);
+    let mut text = format!("{FILE_HEAD}{letter}\n");
+    for (index, item) in storage.items() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{index:03X} {}", hex::encode(item));
+    }
+    WriteLock::take(path)?.replace(text.as_bytes())
 }
 
 #[cfg(test)]

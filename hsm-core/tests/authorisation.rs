@@ -158,7 +158,9 @@ fn every_activity_that_is_asked_for_can_be_named() {
     let sources = [include_str!("../src/session/verify.rs"), include_str!("../src/session/emv.rs")];
     let asked: Vec<&str> = sources
         .iter()
-        .flat_map(|source| source.split("authorised(\"").skip(1))
+        .flat_map(|source| {
+            ["authorised(\"", "require_named(\""].into_iter().flat_map(|call| source.split(call).skip(1))
+        })
         .filter_map(|rest| rest.split('"').next())
         .collect();
     assert!(asked.contains(&"pin.clear.host") && asked.contains(&"diag.host"), "{asked:?}");

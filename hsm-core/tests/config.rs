@@ -95,6 +95,8 @@ disabled_formats = ['03']
 [authorisation]
 authorised_activities = ['01 gen.zmk.con:25', 'diag']
 authorisation_file = 'c'
+[storage]
+user_storage_file = 'f'
 [plugins]
 plugin_dir = 'd'
 plugin_memory_pages = 2
@@ -171,7 +173,7 @@ fn what_is_wrong_is_said_with_its_line_and_all_at_once() {
         "hsm.toml:2: prot: there is no such setting; is port meant?\n\
          hsm.toml:3: header_length: must be 1 to 255\n\
          hsm.toml:4: workers: must be a whole number, 1 to 256\n\
-         hsm.toml:6: [network2]: there is no such section: network, lmk, security, commands, authorisation, plugins, printing, logging\n\
+         hsm.toml:6: [network2]: there is no such section: network, lmk, security, commands, authorisation, storage, plugins, printing, logging\n\
          hsm.toml:8: port: belongs in section [network]\n\
          hsm.toml:9: single_des: belongs in section [security]"
     );
@@ -287,3 +289,54 @@ fn the_documentation_has_the_reference() {
 }
 
 const MARK: &str = "<!-- The rest is made from the table of settings. -->\n";
+
+#[test]
+fn user_storage_outlives_a_restart_where_a_file_keeps_it() {
+    use hsm_plugin_sdk::abi::{ErrorCode, StorageOps};
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("private").join("storage");
+    let start = |size: &str| {
+        let text = format!("[security]\nuser_storage = '{size}'\n[storage]\nuser_storage_file = '{}'", file.display());
+        let config = load(&text).unwrap().config;
+        config.module(config.load_lmks(|_, _| Err("no secret is needed")).unwrap())
+    };
+    let session = |size: &str| hsm_core::Session::new(start(size).unwrap());
+
+    assert!(!file.exists());
+    session("double").storage_load(0xFFE, b"00112233445566778899AABBCCDDEEFF0000000000000000FFFFFFFFFFFFFFFF").unwrap();
+    session("double").storage_load(0, b"0123456789ABCDEF0123456789ABCDEF").unwrap();
+    let mut third = session("double");
+    assert_eq!(third.storage_read(0xFFE, 1).unwrap(), b"00112233445566778899AABBCCDDEEFF");
+    assert_eq!(third.storage_read(0xFFF, 1).unwrap(), b"0000000000000000FFFFFFFFFFFFFFFF");
+    assert_eq!(third.storage_read(0, 1).unwrap(), b"0123456789ABCDEF0123456789ABCDEF");
+    assert_eq!(third.storage_read(1, 1), Err(ErrorCode::USER_STORAGE_EMPTY));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    // A device erases user storage with a change of the slot size.
+    assert_eq!(session("single").storage_read(0, 1), Err(ErrorCode::USER_STORAGE_EMPTY));
+    let mut variable = session("variable");
+    variable.storage_load(5, b"").unwrap();
+    variable.storage_load(0x7F, b"U0123").unwrap();
+    let mut next = session("variable");
+    assert_eq!(next.storage_read(5, 1).map(|item| item.len()), variable.storage_read(5, 1).map(|item| item.len()));
+    assert_eq!(next.storage_read(0x7F, 1).unwrap(), b"U0123");
+
+    let good = std::fs::read_to_string(&file).unwrap();
+    for (line, bad) in [
+        (1, String::new()),
+        (1, good.replace("storage 1", "storage 2")),
+        (2, "user storage 1 S\n000 0011".to_owned()),
+        (3, "user storage 1 D\n000 00112233445566778899AABBCCDDEEFF\nFFFF 00112233445566778899AABBCCDDEEFF".to_owned()),
+        (2, "user storage 1 D\n000 00112233445566778899AABBCCDDEEFX".to_owned()),
+        (2, "user storage 1 V\n080 00".to_owned()),
+    ] {
+        std::fs::write(&file, &bad).unwrap();
+        let error = start("double").unwrap_err().to_string();
+        assert!(error.starts_with(&format!("line {line} of the user storage file")), "{bad:?}: {error}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), bad, "a damaged file is never overwritten");
+    }
+    std::fs::write(&file, good).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(start("double").unwrap_err().to_string().contains("only its owner"));
+}

@@ -268,6 +268,10 @@ table! {
         "File that keeps activities authorised with :p over a restart."
         authorisation_file = authorisation.authorisation_file;
     }
+    ["storage"] "User storage" {
+        "File that keeps user storage over a restart. Without it, what LA loaded is lost when the emulator ends."
+        user_storage_file = storage.user_storage_file;
+    }
     ["plugins"] "Plugins" {
         "Directory of plugins that add commands or replace bundled ones."
         plugin_dir = plugins.plugin_dir;

@@ -342,9 +342,7 @@ impl AsymmetricOps for Session {
         let public = self.key_for(public, &[KeyPurpose::RSA_PUBLIC])?;
         self.may(&public, ModeOfUse::Encrypt, ErrorCode::KEY_FUNCTION)?;
         let key = self.key(key)?.clone();
-        if key.is_component() {
-            return self.refuse(ErrorCode::KEY_FUNCTION, "a component is not exported under a public key");
-        }
+        self.may_leave(&key)?;
         let iv_len = match key.algorithm() {
             Algorithm::Des | Algorithm::Hmac => 8,
             Algorithm::Aes => 16,
@@ -353,8 +351,12 @@ impl AsymmetricOps for Session {
             }
         };
         // Outside of a key block nothing keeps the attributes, so E (key blocks only) is not enough.
-        if key.attributes().is_some_and(|attributes| attributes.exportability != Exportability::Sensitive) {
-            return self.refuse(ErrorCode::EXPORTABILITY, "only keys of exportability S may leave their key block");
+        match key.attributes() {
+            None => self.key_type_leaves(key.purpose)?,
+            Some(attributes) if attributes.exportability == Exportability::Sensitive => {}
+            Some(_) => {
+                return self.refuse(ErrorCode::EXPORTABILITY, "only keys of exportability S may leave their key block");
+            }
         }
         let PublicKey::Rsa(public) = self.public_key(&public)? else { return self.refuse_kind() };
         let padding = self.encryption_padding(padding)?;
@@ -441,7 +443,9 @@ impl Session {
 
     /// Checks that a key's mode allows something. Under a variant LMK, where the type of the key says it, `otherwise` refuses.
     fn may(&mut self, key: &OpenKey, wanted: ModeOfUse, otherwise: ErrorCode) -> Result<(), ErrorCode> {
-        let Some(attributes) = key.attributes().copied() else { return Err(ErrorCode::INTERNAL) };
+        let Some(attributes) = key.attributes().copied() else {
+            return self.refuse(ErrorCode::KEY_FUNCTION, "the key is not an RSA or elliptic-curve key");
+        };
         let private = matches!(wanted, ModeOfUse::Sign | ModeOfUse::Decrypt);
         let (code, why) = if private && attributes.usage.id() != *b"03" {
             (ErrorCode::KEY_USAGE, format!("key usage {} is not for signatures or key management", attributes.usage))

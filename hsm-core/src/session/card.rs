@@ -5,6 +5,9 @@ use super::keys::KeyUse;
 use crate::card::{CardError, Cvk};
 use hsm_plugin_sdk::abi::{CardOps, ErrorCode, KeyHandle, KeyPurpose};
 
+/// Key usage of CSCKs, which are of the key type of CVKs under a variant LMK.
+const CSC_KEY: [u8; 2] = *b"11";
+
 impl CardOps for Session {
     fn cvv(
         &mut self,
@@ -34,6 +37,9 @@ impl CardOps for Session {
 impl Session {
     fn cvk(&mut self, handle: KeyHandle, usage: KeyUse) -> Result<Cvk, ErrorCode> {
         let key = self.des_key_for_use(handle, &[KeyPurpose::CVK], usage)?;
+        if key.attributes().is_some_and(|attributes| attributes.usage.id() == CSC_KEY) {
+            return self.refuse(ErrorCode::KEY_USAGE, "a CSCK makes card security codes, not CVVs");
+        }
         Cvk::new(key.key()).or_else(|error| self.refuse(ErrorCode::KEY_LENGTH, format!("the CVK: {error}")))
     }
 }

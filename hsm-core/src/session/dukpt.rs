@@ -193,7 +193,7 @@ impl DukptOps for Session {
         let serial = Ksn::parse(&digits).map(Serial::SingleDes);
         let key = serial.and_then(|serial| self.dukpt.transaction_key(&bdk, serial));
         let key = self.derived(key)?;
-        self.hold_key(Arc::new(OpenKey::new(key, SINGLE_DES_KEY, None)))
+        self.hold_key(Arc::new(OpenKey::new(key, SINGLE_DES_KEY, None).into_transient()))
     }
 
     fn dukpt_single_des_decode(

@@ -36,12 +36,14 @@ pub(super) struct OpenKey {
     optional: OptionalBlocks,
     /// Whether it is a component, of no use but to form a key.
     component: bool,
+    /// Whether it was derived for one transaction or transport, and goes nowhere itself.
+    transient: bool,
 }
 
 impl OpenKey {
     pub(super) fn new(key: ClearKey, purpose: KeyPurpose, attributes: Option<Attributes>) -> Self {
         let optional = OptionalBlocks::NONE;
-        Self { cipher: key.cipher().ok(), key, purpose, attributes, optional, component: false }
+        Self { cipher: key.cipher().ok(), key, purpose, attributes, optional, component: false, transient: false }
     }
 
     fn with_optional(self, optional: OptionalBlocks) -> Self {
@@ -52,8 +54,8 @@ impl OpenKey {
         Self { component: true, ..self }
     }
 
-    pub(super) fn is_component(&self) -> bool {
-        self.component
+    pub(super) fn into_transient(self) -> Self {
+        Self { transient: true, ..self }
     }
 
     pub(super) fn key(&self) -> &ClearKey {
@@ -251,9 +253,7 @@ impl KeyOps for Session {
 
     fn key_wrap(&mut self, key: KeyHandle, scheme: u8) -> Result<Vec<u8>, ErrorCode> {
         let key = self.key(key)?.clone();
-        if key.component {
-            return self.refuse(ErrorCode::KEY_FUNCTION, "a component is not a key");
-        }
+        self.may_leave(&key)?;
         let lmk = self.lmk()?.clone();
         self.allow_strength(&lmk, key.key())?;
         if lmk.scheme() == LmkScheme::KeyBlock {
@@ -408,7 +408,16 @@ impl Session {
         if rule.key_type.is_some_and(|key_type| key_type.info().is_none()) {
             return self.refuse(ErrorCode::KEY_FUNCTION, format!("key type {purpose:?} is not in use"));
         }
+        self.no_rsa_key(purpose)?;
         Ok(rule)
+    }
+
+    /// RSA keys have forms of their own under a variant LMK: no part of one is taken for a DES key, nor the reverse.
+    fn no_rsa_key(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
+        if matches!(purpose, KeyPurpose::RSA_PRIVATE | KeyPurpose::RSA_PUBLIC) {
+            return self.refuse(ErrorCode::KEY_FUNCTION, format!("keys of type {purpose:?} are RSA keys"));
+        }
+        Ok(())
     }
 
     pub(super) fn unwrap_under_lmk(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<OpenKey, ErrorCode> {
@@ -420,6 +429,7 @@ impl Session {
         let Some(key_type) = rule.key_type else {
             return self.refuse(ErrorCode::KEY_TYPE, format!("key type {purpose:?} needs a key block"));
         };
+        self.no_rsa_key(purpose)?;
         let (scheme, cryptogram) = self.cryptogram_field(field)?;
         match variant::decrypt_under_lmk(&lmk, LmkUse::from(key_type), scheme, &cryptogram) {
             Ok(decrypted) if decrypted.odd_parity => {

@@ -103,7 +103,7 @@ impl PinOps for Session {
 
     fn pin_dukpt_key(&mut self, bdk: KeyHandle, descriptor: [u8; 3], ksn: &[u8]) -> Result<KeyHandle, ErrorCode> {
         let key = self.dukpt_pin_key(bdk, descriptor, ksn)?;
-        self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::PIN_KEY, None)))
+        self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::PIN_KEY, None).into_transient()))
     }
 
     fn pvv_verify(

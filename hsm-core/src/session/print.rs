@@ -16,8 +16,6 @@ use zeroize::Zeroizing;
 /// Digits of an account field, a reference number and its check value.
 const ACCOUNT_DIGITS: usize = 12;
 
-const TERMINAL_KEYS: &[KeyPurpose] = &[KeyPurpose::TMK, KeyPurpose::TERMINAL];
-
 /// The words for the digits until LI loads others.
 const WORDS: [&str; 10] = ["ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"];
 
@@ -122,7 +120,7 @@ impl PrintOps for Session {
 
     fn print_terminal_key(&mut self, key: KeyHandle, fields: &[u8]) -> Result<bool, ErrorCode> {
         let format = self.may_print("command.ta.host")?;
-        let key = self.key_for(key, TERMINAL_KEYS)?;
+        let key = self.key_for(key, &[KeyPurpose::TMK])?;
         self.print_clear_key(&format, key.key(), false, fields)
     }
 }

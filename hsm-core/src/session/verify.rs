@@ -25,6 +25,11 @@ pub(super) struct NaturalPin {
 /// How often a random PIN that may not be chosen is drawn again. A hundred excluded PINs of 10,000 never need as many.
 const DRAWS: usize = 1000;
 
+/// Key usages of PVKs: for any method, the IBM method, the Visa method (pins.md 1.3).
+const ANY_PVK: [u8; 2] = *b"V0";
+const IBM_PVK: [u8; 2] = *b"V1";
+const VISA_PVK: [u8; 2] = *b"V2";
+
 impl VerifyOps for Session {
     fn pin_verification_allowed(&mut self) -> Result<(), ErrorCode> {
         if self.state.settings.fraud_limits.is_some() && self.module.pins().is_locked() {
@@ -58,7 +63,7 @@ impl VerifyOps for Session {
     }
 
     fn pvk_pair_check(&mut self, pvk: KeyHandle) -> Result<(), ErrorCode> {
-        let pvk = self.key_for(pvk, PVKS)?;
+        let pvk = self.pvk_of_method(pvk, VISA_PVK)?;
         if pvk.algorithm() != Algorithm::Des || pvk.key().len() != 16 {
             return self.refuse(ErrorCode::KEY_LENGTH, "the PVK pair must be of double length");
         }
@@ -85,7 +90,7 @@ impl VerifyOps for Session {
         validation_data: &[u8],
     ) -> Result<(NaturalPinHandle, bool), ErrorCode> {
         let handle = pvk;
-        let pvk = self.key_for(pvk, PVKS)?;
+        let pvk = self.pvk_of_method(pvk, IBM_PVK)?;
         if pvk.algorithm() != Algorithm::Des {
             return self.refuse(ErrorCode::KEY_LENGTH, "the PVK must be a DES key");
         }
@@ -360,6 +365,17 @@ impl Session {
     pub(super) fn pvk_for_use(&mut self, pvk: KeyHandle, usage: KeyUse) -> Result<Arc<OpenKey>, ErrorCode> {
         self.pvk_pair_check(pvk)?;
         self.key_for_use(pvk, PVKS, usage)
+    }
+
+    /// A PVK whose key block, if it has one, does not say that it is for the other method: A6.
+    fn pvk_of_method(&mut self, pvk: KeyHandle, method: [u8; 2]) -> Result<Arc<OpenKey>, ErrorCode> {
+        let pvk = self.key_for(pvk, PVKS)?;
+        match pvk.attributes().map(|attributes| attributes.usage) {
+            Some(usage) if usage.id() != ANY_PVK && usage.id() != method => {
+                self.refuse(ErrorCode::KEY_USAGE, format!("a PVK of usage {usage} is for another method"))
+            }
+            _ => Ok(pvk),
+        }
     }
 
     /// Hexadecimal digits from user storage: `len` of them from an index of 3 hexadecimal digits on.

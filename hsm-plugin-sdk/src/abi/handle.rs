@@ -74,6 +74,9 @@ macro_rules! purposes {
                 Some(code) => code,
                 None => b"???",
             });)*
+
+            /// Every purpose with a name.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
         }
     };
 }

@@ -72,6 +72,8 @@ pub struct OpInfo {
     pub summary: &'static str,
     /// Whether it can take milliseconds. A plugin that imports a slow operation runs on the worker pool.
     pub slow: bool,
+    /// Types of the arguments, as the table of the family has them.
+    pub arguments: &'static [&'static str],
     /// The operation itself.
     pub call: Operation,
 }
@@ -115,6 +117,7 @@ macro_rules! host_operations {
                 name: stringify!($name),
                 summary: $summary.trim_ascii(),
                 slow: host_operations!(@slow $($slow)?),
+                arguments: &[$(stringify!($ty)),*],
                 call: {
                     #[allow(unused_variables, unused_mut, reason = "operations without arguments")]
                     fn call(

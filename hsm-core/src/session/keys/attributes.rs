@@ -215,7 +215,8 @@ impl Session {
 
     /// The same key with the attributes of a request.
     pub(super) fn describe(&mut self, key: &OpenKey, given: &KeyAttributes<'_>) -> Result<Arc<OpenKey>, ErrorCode> {
-        if key.attributes.is_some() || key.component {
+        self.may_leave(key)?;
+        if key.attributes.is_some() {
             return self.refuse(ErrorCode::KEY_FUNCTION, "the key has key block attributes already");
         }
         let usages = self.describable(key.purpose)?;

@@ -68,7 +68,7 @@ impl Session {
         let initial = dukpt::aes_initial_key(bdk.key(), &id);
         let update = initial.and_then(|initial| dukpt::aes_update_key(&initial, &id, AesKeyType::aes(bdk.key().len())));
         match update {
-            Ok(key) => self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::WRAPPING_KEY, None))),
+            Ok(key) => self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::WRAPPING_KEY, None).into_transient())),
             Err(error) => self.refuse_dukpt(error),
         }
     }

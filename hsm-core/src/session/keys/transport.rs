@@ -34,9 +34,7 @@ impl Session {
     ) -> Result<Vec<u8>, ErrorCode> {
         let wrapping_key = self.wrapping_key(wrapping_key, true)?;
         let key = self.key(key)?.clone();
-        if key.component {
-            return self.refuse(ErrorCode::KEY_FUNCTION, "components may not be exported");
-        }
+        self.may_leave(&key)?;
         let attributes = self.effective_attributes(&key)?;
         self.may_export(&key, attributes.as_ref())?;
         match (scheme, attributes) {
@@ -129,6 +127,8 @@ impl Session {
                 return self.refuse(ErrorCode::WRAPPING_KEY, format!("the wrapping key: {error}"));
             }
             self.in_force(&key.optional)?;
+        } else if key.transient && !export {
+            return self.refuse(ErrorCode::WRAPPING_KEY, "a DUKPT update key wraps keys for a device, not from one");
         }
         Ok(key)
     }
@@ -147,8 +147,14 @@ impl Session {
         self.require("import", purpose)
     }
 
-    /// Whether keys of a type may be exported at all: 17, 29.
+    /// Whether keys of a type may be exported now: 17, 29.
     pub(super) fn may_export_type(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
+        self.key_type_leaves(purpose)?;
+        self.require("export", purpose)
+    }
+
+    /// Whether keys of a type may be exported at all: 29, and 17 for ZMKs where a setting forbids it.
+    pub(in crate::session) fn key_type_leaves(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
         let rule = self.known_rule(purpose)?;
         let is_zmk = rule.key_type == Some(KeyType::ZMK);
         if is_zmk && !self.state.settings.zmk_export {
@@ -157,7 +163,7 @@ impl Session {
         if !is_zmk && !rule.exportable() {
             return self.refuse(ErrorCode::KEY_FUNCTION, format!("keys of type {purpose:?} may not be exported"));
         }
-        self.require("export", purpose)
+        Ok(())
     }
 
     fn may_import_usage(&mut self, usage: Usage) -> Result<(), ErrorCode> {

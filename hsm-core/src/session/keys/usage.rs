@@ -73,6 +73,17 @@ impl Session {
         Ok(key)
     }
 
+    /// Whether a key may go under an LMK or a wrapping key at all: 29 for components and for keys derived for one use.
+    pub(in crate::session) fn may_leave(&mut self, key: &OpenKey) -> Result<(), ErrorCode> {
+        if key.component {
+            return self.refuse(ErrorCode::KEY_FUNCTION, "a component is not a key");
+        }
+        if key.transient {
+            return self.refuse(ErrorCode::KEY_FUNCTION, "a key that was derived for one use goes nowhere");
+        }
+        Ok(())
+    }
+
     /// As [`Session::key_for_use`], for operations that only DES and TDES keys can do: A7 for others.
     pub(in crate::session) fn des_key_for_use(
         &mut self,
