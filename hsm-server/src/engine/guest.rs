@@ -5,11 +5,11 @@ use super::memory::{self, Image};
 use hsm_core::Session;
 use hsm_plugin_sdk::abi::{self, ErrorCode, OpInfo};
 use std::time::Instant;
-use zeroize::Zeroize;
 use wasmer::{
     Function, FunctionEnv, FunctionEnvMut, Global, Imports, Instance, Memory, Module, RuntimeError, Store,
     TypedFunction, Value,
 };
+use zeroize::Zeroize;
 
 /// Why a plugin failed a request. The client sees error 41; the operator sees this.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -212,7 +212,8 @@ fn bytes(text: &str) -> Vec<u8> {
 
 /// A failed exchange, for a person.
 pub fn describe(exchange: &Exchange, answers: &[Vec<u8>]) -> String {
-    let lines = |prefix: &str, all: &[Vec<u8>]| all.iter().map(|a| format!("\n  {prefix} {}", shown(a))).collect::<String>();
+    let lines =
+        |prefix: &str, all: &[Vec<u8>]| all.iter().map(|a| format!("\n  {prefix} {}", shown(a))).collect::<String>();
     let sent = shown(&exchange.request);
     format!("{}\n  sent {sent}{}{}", exchange.id, lines("want", &exchange.responses), lines("got ", answers))
 }
