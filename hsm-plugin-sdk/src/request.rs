@@ -548,7 +548,8 @@ impl<'h> Request<'h> {
             }
             None => return Err(self.refuse(name, self.pos, "is missing")),
         };
-        let hexadecimal = |part| rest.get(part).is_some_and(|part| part.iter().all(u8::is_ascii_hexdigit));
+        let hexadecimal =
+            |part: core::ops::Range<usize>| rest.get(part).is_some_and(|part| part.iter().all(u8::is_ascii_hexdigit));
         if rest.len() < len || !digits.into_iter().all(hexadecimal) {
             return Err(self.refuse(name, self.pos, "is short or not hexadecimal"));
         }

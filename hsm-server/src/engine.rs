@@ -17,6 +17,7 @@ use guest::Guest;
 use hsm_core::{SecurityModule, Session, Transcript};
 use hsm_plugin_sdk::ErrorCode;
 use hsm_plugin_sdk::abi::response_code;
+use hsm_plugin_sdk::likely_trailer;
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -322,6 +323,7 @@ impl Engine {
     }
 
     /// Processes a message without its header: command code and body. Appends response code, error code, fields and trailer.
+    /// A command that is unknown or disabled is answered 68, one whose plugin failed 41.
     ///
     /// `lmk` is the LMK that the port implies, if it does. A message shorter than a command code is answered `ZZ15`.
     pub fn process(&mut self, message: &[u8], lmk: Option<u8>, trace: bool, out: &mut Vec<u8>) -> Outcome {
@@ -334,23 +336,27 @@ impl Engine {
         let module = &self.module;
         let session = self.session.get_or_insert_with(|| Box::new(Session::new(module.clone())));
         session.begin(code, lmk);
-        if !self.set.contains(code) {
-            out.extend_from_slice(ErrorCode::COMMAND_DISABLED.as_bytes());
-            return Outcome::Unknown;
-        }
-        if !session.command_enabled(code) {
-            out.extend_from_slice(ErrorCode::COMMAND_DISABLED.as_bytes());
-            return Outcome::Disabled;
-        }
-        let outcome = self.run(code, body, trace, out);
+        let outcome = if !self.set.contains(code) {
+            Outcome::Unknown
+        } else if !session.command_enabled(code) {
+            Outcome::Disabled
+        } else {
+            self.run(code, body, trace, out)
+        };
         if let Some(session) = &mut self.session {
             session.end();
         }
-        if let Outcome::Failed(fault) = &outcome {
-            log::error!("plugin {}{} failed a request: {fault}", char::from(code[0]), char::from(code[1]));
-            out.truncate(start + 2);
-            out.extend_from_slice(ErrorCode::INTERNAL.as_bytes());
-        }
+        let refusal = match &outcome {
+            Outcome::Answered => return outcome,
+            Outcome::Unknown | Outcome::Disabled => ErrorCode::COMMAND_DISABLED,
+            Outcome::Failed(fault) => {
+                log::error!("plugin {}{} failed a request: {fault}", char::from(code[0]), char::from(code[1]));
+                ErrorCode::INTERNAL
+            }
+        };
+        out.truncate(start + 2);
+        out.extend_from_slice(refusal.as_bytes());
+        out.extend_from_slice(likely_trailer(body));
         outcome
     }
 

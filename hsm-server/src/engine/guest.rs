@@ -9,6 +9,7 @@ use wasmer::{
     Function, FunctionEnv, FunctionEnvMut, Global, Imports, Instance, Memory, Module, RuntimeError, Store,
     TypedFunction, Value,
 };
+use zeroize::Zeroize;
 
 /// Why a plugin failed a request. The client sees error 41; the operator sees this.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -157,8 +158,9 @@ impl Guest {
         let result = self.request(body, trace, out);
         let env = self.env.as_mut(&mut self.store);
         *session = env.session.take();
-        env.pending.clear();
-        env.result.clear();
+        // A result may be a clear PIN, where that is the command's answer.
+        env.pending.zeroize();
+        env.result.zeroize();
         result.map(|()| self.restore())
     }
 
