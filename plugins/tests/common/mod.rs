@@ -1,6 +1,5 @@
 //! Host command vectors, the module each was recorded on, and how an answer is compared with the one on record.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
 #![allow(dead_code, unreachable_pub, reason = "each test program uses some of it")]
 
 pub mod exchanges;
