@@ -5,6 +5,7 @@
 #[path = "../../plugins/tests/common/mod.rs"]
 mod common;
 
+use common::exchanges::{self, exchanges};
 use common::{agrees, describe, report, runnable};
 use hsm_server::net::{ListenAddr, NetConfig};
 use hsm_server::{Emulator, EmulatorConfig, Engine, Limits, PluginSet, SharedPlugins};
@@ -30,6 +31,31 @@ fn as_plugins() {
         }
     }
     report(&failures, vectors.len());
+}
+
+/// The golden exchanges, random output included: a guest draws on the module's randomness as native code does.
+#[test]
+fn exchanges_as_plugins() {
+    let plugins = SharedPlugins::new(PluginSet::load(None, &Limits::default()).unwrap());
+    let mut failures = Vec::new();
+    let all = exchanges();
+    for exchange in &all {
+        let mut engine = Engine::new(plugins.clone(), exchange.module());
+        for request in &exchange.before {
+            let mut answer = Vec::new();
+            engine.process(request, None, false, &mut answer);
+            assert_eq!(answer.get(2..4), Some(&b"00"[..]), "{}: before: {}", exchange.id, answer.escape_ascii());
+        }
+        let mut answer = Vec::new();
+        engine.process(&exchange.request, None, false, &mut answer);
+        let mut answers = vec![answer];
+        let later = engine.transcript().into_iter().flat_map(|transcript| &transcript.later);
+        answers.extend(later.map(|(code, rest)| [code, rest.as_slice()].concat()));
+        if answers != exchange.responses {
+            failures.push(exchanges::describe(exchange, &answers));
+        }
+    }
+    report(&failures, all.len());
 }
 
 #[test]

@@ -5,11 +5,12 @@
 #[path = "../../plugins/tests/common/mod.rs"]
 mod common;
 
+use common::exchanges::exchanges;
 use common::runnable;
-use hsm_core::hex;
 use hsm_core::lmk::{Lmk, LmkPair};
+use hsm_core::{SecurityModule, hex};
 use hsm_server::{Engine, Limits, PluginSet, SharedPlugins};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// Clear keys of the vectors (pins.md 11, keys.md 1.4, 4.7; card-emv-mac.md).
 const KEYS: &[&str] = &[
@@ -35,8 +36,19 @@ const KEYS: &[&str] = &[
 /// Clear PINs of the vectors that are too long to turn up by chance, as they would lie in a PIN block or as text.
 const PINS: &[&str] = &["340367", "300672", "373757", "121791"];
 
+/// Commands whose wire carries secrets in clear by definition, so that their guests hold them.
+const CLEAR_BY_DEFINITION: &[([u8; 2], &str)] = &[
+    (*b"BA", "the request has a clear PIN"),
+    (*b"NG", "the response has a clear PIN"),
+    (*b"BM", "the request lists clear PINs that are to be weak"),
+    (*b"LA", "the request has what user storage is to hold, whatever it is"),
+    (*b"LE", "the response has what user storage holds"),
+];
+
 static FOUND: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static LOOKS: Mutex<usize> = Mutex::new(0);
+/// Held by a test while it runs: what is found is that test's.
+static TURN: Mutex<()> = Mutex::new(());
 
 fn secrets() -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
@@ -60,24 +72,31 @@ fn secrets() -> Vec<(String, Vec<u8>)> {
     all
 }
 
+/// An engine whose guests are searched.
+fn watched(plugins: &SharedPlugins, module: SecurityModule) -> Engine {
+    let mut engine = Engine::new(plugins.clone(), module);
+    engine.probe_memory(|| {
+        let secrets = secrets();
+        Box::new(move |memory| {
+            *LOOKS.lock().unwrap() += 1;
+            for (name, secret) in &secrets {
+                // A command whose request carries a secret in clear (a PVV is not one) would be found here too.
+                if memory.windows(secret.len()).any(|window| window == secret) {
+                    FOUND.lock().unwrap().push(name.clone());
+                }
+            }
+        })
+    });
+    engine
+}
+
 #[test]
 fn no_guest_ever_holds_a_secret() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let plugins = SharedPlugins::new(PluginSet::load(None, &Limits::default()).unwrap());
     let mut commands = std::collections::BTreeSet::new();
     for (vector, module) in runnable() {
-        let mut engine = Engine::new(plugins.clone(), module);
-        engine.probe_memory(|| {
-            let secrets = secrets();
-            Box::new(move |memory| {
-                *LOOKS.lock().unwrap() += 1;
-                for (name, secret) in &secrets {
-                    // A command whose request carries a secret in clear (a PVV is not one) would be found here too.
-                    if memory.windows(secret.len()).any(|window| window == secret) {
-                        FOUND.lock().unwrap().push(name.clone());
-                    }
-                }
-            })
-        });
+        let mut engine = watched(&plugins, module);
         let mut out = Vec::new();
         engine.process(&vector.request, None, false, &mut out);
         let found: Vec<String> = std::mem::take(&mut *FOUND.lock().unwrap());
@@ -86,6 +105,28 @@ fn no_guest_ever_holds_a_secret() {
     }
     assert!(*LOOKS.lock().unwrap() > 3 * commands.len(), "the probe did not look");
     assert!(commands.len() >= 10, "only {} commands were run", commands.len());
+}
+
+/// The same for every command and kind of LMK, with the golden exchanges.
+#[test]
+fn no_exchange_shows_a_guest_a_secret() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let plugins = SharedPlugins::new(PluginSet::load(None, &Limits::default()).unwrap());
+    let mut commands = std::collections::BTreeSet::new();
+    for exchange in exchanges() {
+        if CLEAR_BY_DEFINITION.iter().any(|(code, _)| *code == exchange.code()) {
+            continue;
+        }
+        let mut engine = watched(&plugins, exchange.module());
+        for request in exchange.before.iter().chain([&exchange.request]) {
+            let mut out = Vec::new();
+            engine.process(request, None, false, &mut out);
+        }
+        let found: Vec<String> = std::mem::take(&mut *FOUND.lock().unwrap());
+        assert!(found.is_empty(), "{}: {found:?} in a guest's memory", exchange.id);
+        commands.insert(exchange.code());
+    }
+    assert_eq!(commands.len() + CLEAR_BY_DEFINITION.len(), plugins.current().infos().count());
 }
 
 /// The search itself finds what is there.

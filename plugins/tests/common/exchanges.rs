@@ -63,23 +63,27 @@ impl Exchange {
     /// A new module as the file says.
     ///
     /// `variant`: the test LMKs in slots 00 (variant, the default), 01 (AES key blocks) and 02 (TDES key blocks). `variant-change`: the same,
-    /// with an old LMK in key change storage of slot 00. `test-aes` and `test-tdes`: that key-block LMK in slots 00 and 01, with the
-    /// default after it if that is not 00. All have a printer.
+    /// with an old variant LMK in the key change storage of each slot. `test-aes` and `test-tdes`: that key-block LMK in slots 00 and 01,
+    /// with the default after it if that is not 00. `test-aes-change`: the same, and the old LMK is the variant test LMK;
+    /// `test-tdes-change`: the old one is the AES key-block LMK. All have a printer.
     pub fn module(&self) -> SecurityModule {
         let (name, default) = self.lmk.split_once(' ').unwrap_or((&self.lmk, "00"));
-        let mut lmks = LmkSlots { default: default.parse().unwrap(), ..LmkSlots::default() };
-        let slots = match name {
-            "variant" | "variant-change" => {
-                vec![Lmk::test_variant(), Lmk::test_keyblock_aes(), Lmk::test_keyblock_tdes()]
-            }
-            "test-aes" => vec![Lmk::test_keyblock_aes(), Lmk::test_keyblock_aes()],
-            "test-tdes" => vec![Lmk::test_keyblock_tdes(), Lmk::test_keyblock_tdes()],
+        let (aes, tdes) = (Lmk::test_keyblock_aes, Lmk::test_keyblock_tdes);
+        let (slots, old) = match name {
+            "variant" => (vec![Lmk::test_variant(), aes(), tdes()], None),
+            "variant-change" => (vec![Lmk::test_variant(), aes(), tdes()], Some(old_variant_lmk())),
+            "test-aes" => (vec![aes(), aes()], None),
+            "test-aes-change" => (vec![aes(), aes()], Some(Lmk::test_variant())),
+            "test-tdes" => (vec![tdes(), tdes()], None),
+            "test-tdes-change" => (vec![tdes(), tdes()], Some(aes())),
             other => panic!("{}: no LMK is called {other}", self.id),
         };
-        lmks.slots = (0..).zip(slots.into_iter().map(Arc::new)).collect();
-        if name == "variant-change" {
-            let (lmk, role) = (Arc::new(old_variant_lmk()), ChangeRole::Old);
-            lmks.change_storage.insert(0, ChangeEntry { lmk, role });
+        let mut lmks = LmkSlots { default: default.parse().unwrap(), ..LmkSlots::default() };
+        for (id, lmk) in (0..).zip(slots) {
+            lmks.slots.insert(id, Arc::new(lmk));
+            if let Some(old) = &old {
+                lmks.change_storage.insert(id, ChangeEntry { lmk: Arc::new(old.clone()), role: ChangeRole::Old });
+            }
         }
         let mut settings = Settings::default();
         for (name, value) in self.set.iter().map(|item| item.split_once('=').expect("name=value")) {
@@ -183,25 +187,32 @@ pub fn rewrite(path: &Path, responses: &[Vec<Vec<u8>>]) {
     std::fs::write(path, out).unwrap();
 }
 
-/// Bytes as a line has them: what is not printable, and spaces at the ends, as `{20}`.
+/// Bytes as a line has them: what is not printable as `{20}`, and with it spaces at the ends and the few printable bytes between others.
 pub fn shown(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    let mut raw = false;
-    for (n, byte) in bytes.iter().enumerate() {
-        let end = n == 0 || n + 1 == bytes.len();
-        let plain = byte.is_ascii_graphic() && !b"{}".contains(byte) || *byte == b' ' && !end;
-        if raw == plain {
-            out.push(if plain { '}' } else { '{' });
-            raw = !plain;
+    let printable = |(n, byte): (usize, &u8)| {
+        let inside = n > 0 && n + 1 < bytes.len();
+        byte.is_ascii_graphic() && !b"{}".contains(byte) || *byte == b' ' && inside
+    };
+    let mut plain: Vec<bool> = bytes.iter().enumerate().map(printable).collect();
+    let mut start = 0;
+    for run in plain.clone().chunk_by(|a, b| a == b) {
+        let end = start + run.len();
+        if run[0] && run.len() < 8 && start > 0 && end < bytes.len() {
+            plain[start..end].fill(false);
         }
-        if plain {
-            out.push(char::from(*byte));
-        } else {
-            write!(out, "{byte:02X}").unwrap();
-        }
+        start = end;
     }
-    if raw {
-        out.push('}');
+    let mut out = String::new();
+    let mut start = 0;
+    for run in plain.chunk_by(|a, b| a == b) {
+        let these = &bytes[start..start + run.len()];
+        if run[0] {
+            out.extend(these.iter().copied().map(char::from));
+        } else {
+            let digits: String = these.iter().map(|byte| format!("{byte:02X}")).collect();
+            write!(out, "{{{digits}}}").unwrap();
+        }
+        start += run.len();
     }
     out
 }
