@@ -8,6 +8,10 @@ import os
 import random
 import subprocess
 import sys
+import warnings
+
+# psec and pyemv ask cryptography for TDES in ways it would rather not see.
+warnings.filterwarnings("ignore", message=".*TripleDES.*")
 
 import psec
 from bitstring import BitArray
@@ -149,7 +153,12 @@ def check_dukpt(c):
 
 
 def check_cvv(c):
-    yield "psec", c["cvv"], psec.cvv.generate_cvv(unhex(c["cvk"]), c["pan"], c["expiry"], c["service"])
+    value = psec.cvv.generate_cvv(unhex(c["cvk"]), c["pan"], c["expiry"], c["service"])
+    if len(value) == 3:
+        yield "psec", c["cvv"], value
+    else:
+        # Of a block with fewer than three decimal digits the package gives only those.
+        yield "psec, short of digits", c["cvv"][: len(value)], value
 
 
 def check_cvc3(c):
@@ -263,8 +272,8 @@ def psec_blocks(rng, count):
         number = f"{rng.randrange(100):02}"
         header = psec.tr31.Header(version, usage, algorithm, rng.choice("BCDEGNVX"), number, rng.choice("ENS"))
         for name in rng.sample(["10", "LB", "TS", "99"], rng.randrange(4)):
-            # From 252 characters on, a block has the extended length.
-            length = rng.choice([rng.randrange(1, 40), rng.randrange(245, 300)])
+            # From 252 characters on, a block has an extended length, which psec writes otherwise than X9.143: see README.md.
+            length = rng.choice([rng.randrange(1, 40), rng.randrange(200, 252)])
             header.blocks[name] = "".join(rng.choice("0123456789ABCDEF") for _ in range(length))
         block = psec.tr31.wrap(kbpk, header, key, rng.choice([None, 0, 24, 32]))
         yield kbpk, key, dict(header.blocks), block
@@ -283,7 +292,7 @@ def check_psec_blocks(binary, rng, count, tally):
         case = {"kbpk": kbpk.hex(), "block": block}
         ours = (answer.get("key"), answer.get("header"), {k: v for k, v in answer.get("optional", []) if k != "PB"})
         tally.cases["tr31-of-psec"] += 1
-        tally.same("tr31-of-psec", "we open", ours, (upper(key), block[:16], optional), {**case, "answer": answer})
+        tally.same("tr31-of-psec", "we open psec's", ours, (upper(key), block[:16], optional), {**case, "answer": answer})
     for (kbpk, block), answer in zip(asked[count:], answers[count:]):
         tally.cases["tr31-tampered"] += 1
         case = {"kbpk": kbpk.hex(), "block": block}
