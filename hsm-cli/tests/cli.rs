@@ -143,7 +143,7 @@ fn wrong_usage_is_one_line_and_code_2() {
     fails(&["serve", "--header-length", "0"], 2, "--header-length");
     fails(&["serve", "--header-length", "256"], 2, "--header-length");
     fails(&["serve", "--max-connections", "0"], 2, "--max-connections");
-    fails(&["serve", "--unknown-command", "66"], 2, "68, 67, zz, drop");
+    fails(&["serve", "--unknown-command", "66"], 2, "--unknown-command");
     fails(&["serve", "--log-level", "loud"], 2, "--log-level");
     fails(&["serve", "--host", "0.0.0.0"], 2, "--allow-remote");
     fails(&["serve", "--port", "65535", "--lmk-ports"], 2, "--lmk-ports");

@@ -319,7 +319,8 @@ impl Config {
         let mut found = Vec::new();
         let address = self.network.host.parse::<IpAddr>();
         if address.is_ok_and(|ip| !ip.is_loopback()) && !self.network.allow_remote {
-            let why = "this address is reachable from other machines: set allow_remote if that is meant";
+            let why =
+                "this address is reachable from other machines: say --allow-remote (allow_remote) if that is meant";
             found.push(("host", why.to_owned()));
         }
         if self.network.max_message < u32::from(self.network.header_length) + 2 {
@@ -553,9 +554,11 @@ pub struct Problem {
 
 impl Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.source)?;
-        if let Some(key) = &self.key {
-            write!(f, "{key}: ")?;
+        match (&self.source, &self.key) {
+            // As the flag is written: `--header-length`.
+            (Source::Flag, Some(key)) => write!(f, "--{}: ", key.replace('_', "-"))?,
+            (source, Some(key)) => write!(f, "{source}: {key}: ")?,
+            (source, None) => write!(f, "{source}: ")?,
         }
         f.write_str(&self.message)
     }

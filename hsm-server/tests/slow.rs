@@ -45,8 +45,8 @@ fn key_generation_holds_nobody_up() {
     send(&mut slow, b"EI2032001");
     assert!(receive(&mut slow).starts_with(b"EJ00"));
 
-    // A key of 4096 bits takes seconds; a command behind it on the same connection waits.
-    send(&mut slow, b"EI2409601");
+    // A key of 4096 bits, which needs the AES LMK, takes seconds; a command behind it on the same connection waits.
+    send(&mut slow, b"EI2409601%01#0000");
     send(&mut slow, b"B20004ping");
     for _ in 0..1000 {
         send(&mut fast, CA);

@@ -285,7 +285,7 @@ fn listeners(address: SocketAddr, config: &Config, lmks: &LmkSlots) -> anyhow::R
             0 => Some(0),
             port => port.checked_add(u16::from(tag)),
         };
-        let port = port.ok_or_else(|| usage("lmk_ports needs free port numbers above the port"))?;
+        let port = port.ok_or_else(|| usage("--lmk-ports needs free port numbers above --port"))?;
         listeners.push(ListenAddr { addr: SocketAddr::new(address.ip(), port), tag });
     }
     Ok(listeners)
