@@ -54,6 +54,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (Some(Command::Decode(args)), _) => decode::run(args),
         (Some(Command::Translate(args)), _) => translate::run(args),
         (Some(Command::Formats(args)), _) => formats::run(args),
-        (None, None) => Err(crate::exit::usage("say --pin and --format, or one of encode, decode, translate and formats")),
+        (None, None) => {
+            Err(crate::exit::usage("say --pin and --format, or one of encode, decode, translate and formats"))
+        }
     }
 }
