@@ -1,10 +1,9 @@
-//! `hsm pinblock`: PIN blocks made, read, translated and listed.
+//! `hsm pinblock`: PIN blocks made, read and listed.
 
 mod cards;
 mod decode;
 mod encode;
 mod formats;
-mod translate;
 
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -15,11 +14,9 @@ Without a subcommand the options are those of `hsm pinblock encode`.
 Examples:
   hsm pinblock --pin 1234 --pan 4000001234562 --format ISO-0
   hsm pinblock decode --block 041274FFFFEDCBA9 --pan 4000001234562 --format 01
-  hsm pinblock translate --block 6428EB94035AF53B --from-format 01 --to-format 01 --account 550000025321 \\
-      --from-key U8463435FC4B4DAA0C49025272C29B12C --to-key U1EF828AA8F6B80EB83E19FBC373F3A85
   hsm pinblock formats";
 
-/// Make, read and translate PIN blocks
+/// Make and read PIN blocks
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = AFTER_HELP,
@@ -42,7 +39,6 @@ pub(crate) struct Args {
 enum Command {
     Encode(encode::Args),
     Decode(decode::Args),
-    Translate(translate::Args),
     Formats(formats::Args),
 }
 
@@ -52,10 +48,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (Some(Command::Encode(args)), _) => encode::run(&args.options, &args.card),
         (None, Some(options)) => encode::run(options, &args.card),
         (Some(Command::Decode(args)), _) => decode::run(args),
-        (Some(Command::Translate(args)), _) => translate::run(args),
         (Some(Command::Formats(args)), _) => formats::run(args),
-        (None, None) => {
-            Err(crate::exit::usage("say --pin and --format, or one of encode, decode, translate and formats"))
-        }
+        (None, None) => Err(crate::exit::usage("say --pin and --format, or one of encode, decode and formats")),
     }
 }

@@ -1,7 +1,7 @@
 //! What a guest may use, enforced by the compiler and the memories it gets.
 #![allow(unsafe_code, reason = "wasmer's Tunables has two unsafe functions; they only clamp and delegate")]
 
-use std::{num::NonZero, ptr::NonNull, sync::Arc, time::Duration};
+use std::{ptr::NonNull, sync::Arc, time::Duration};
 use wasmer::sys::vm::{
     MemoryError, MemoryStyle, TableStyle, VMConfig, VMMemory, VMMemoryDefinition, VMTable, VMTableDefinition,
 };
@@ -54,8 +54,6 @@ const TABLE_ELEMENTS: u32 = 4096;
 pub(super) fn engine(limits: &Limits) -> wasmer::Engine {
     let mut compiler = Cranelift::new();
     compiler.opt_level(CraneliftOptLevel::Speed);
-    // Plugins are small and compiled in the background: the event loop's core is not to be taken from it.
-    compiler.num_threads(NonZero::<usize>::MIN);
     compiler.push_middleware(Arc::new(RestorableGlobals));
     compiler.push_middleware(Arc::new(Metering::new(limits.fuel, cost)));
     let mut engine: wasmer::Engine = EngineBuilder::new(compiler).engine().into();

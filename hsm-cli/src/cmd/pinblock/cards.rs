@@ -1,11 +1,9 @@
-//! What a format may need besides the PIN, as options that the subcommands share.
+//! What a format may need besides the PIN, as options that encoding and decoding share.
 
 use crate::exit::usage;
-use crate::keys::{self, Source};
 use crate::secret;
-use hsm_core::Algorithm;
+use hsm_core::ClearKey;
 use hsm_core::cipher::BlockCipher;
-use hsm_core::key_type::KeyType;
 use hsm_pinblock::{Account, Account12, BlockCipher16, Context, Format, Pad, Pan, Pin, PlusField, UdkA};
 
 /// Account number, card key, old PIN and pad.
@@ -118,29 +116,7 @@ pub(super) fn format(name: &str) -> Result<Format, String> {
     Format::from_name(name).ok_or_else(|| "unknown format; `hsm pinblock formats` lists codes and names".to_owned())
 }
 
-/// What a key under a test LMK is.
-#[derive(Debug, clap::Args)]
-pub(super) struct KeyArgs {
-    /// Key type of a cryptogram, code or name [default: ZPK or TPK, whichever gives odd parity]
-    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
-    key_type: Option<KeyType>,
-
-    /// Test LMK of a cryptogram or key block [default: 00, or the one that suits the block]
-    #[arg(long, value_name = "ID")]
-    lmk: Option<u8>,
-}
-
-impl KeyArgs {
-    /// Takes a key as one for blocks of a format.
-    ///
-    /// # Errors
-    /// As [`pin_key`].
-    pub(super) fn open(&self, format: Format, text: &str) -> anyhow::Result<PinKey> {
-        pin_key("key", format, text, self.key_type, self.lmk)
-    }
-}
-
-/// A PIN encryption key.
+/// A PIN encryption key given in clear.
 pub(super) enum PinKey {
     /// DES or TDES.
     Des(BlockCipher),
@@ -151,31 +127,20 @@ pub(super) enum PinKey {
 /// An AES key as ISO format 4 uses it.
 pub(super) struct Aes(BlockCipher);
 
-/// Opens a key, clear or under a test LMK, for blocks of a format.
-///
-/// # Errors
-/// Usage for text that is no key, or one of another cipher than the format's; failure for one that does not open.
-pub(super) fn pin_key(
-    name: &str,
-    format: Format,
-    text: &str,
-    key_type: Option<KeyType>,
-    lmk: Option<u8>,
-) -> anyhow::Result<PinKey> {
-    let algorithm = if format == Format::Iso4 { Algorithm::Aes } else { Algorithm::Des };
-    let types: Vec<KeyType> = match key_type {
-        Some(key_type) => vec![key_type],
-        None => {
-            [Some(KeyType::ZPK), Some(KeyType::tpk(false)), Some(KeyType::tpk(true))].into_iter().flatten().collect()
-        }
-    };
-    let key = Source { algorithm, lmk, ..Source::new(name, &types) }.open(text)?.key;
-    if key.algorithm() != algorithm {
-        let needed = if algorithm == Algorithm::Aes { "an AES key" } else { "a DES or TDES key" };
-        return Err(usage(format!("the {name}: {format} needs {needed}")));
+impl PinKey {
+    /// Takes a key as one for blocks of a format.
+    ///
+    /// # Errors
+    /// Usage, for a length that the format's cipher does not have.
+    pub(super) fn new(format: Format, digits: &str) -> anyhow::Result<Self> {
+        let bytes = secret::hex("key", digits)?;
+        let wrong = |e| usage(format!("--key: {e}"));
+        Ok(if format == Format::Iso4 {
+            Self::Aes(Aes(ClearKey::aes(&bytes).and_then(|key| key.cipher()).map_err(wrong)?))
+        } else {
+            Self::Des(ClearKey::des(&bytes).and_then(|key| key.cipher()).map_err(wrong)?)
+        })
     }
-    let cipher = key.cipher().map_err(|e| usage(format!("the {name}: {e}")))?;
-    Ok(if algorithm == Algorithm::Aes { PinKey::Aes(Aes(cipher)) } else { PinKey::Des(cipher) })
 }
 
 impl BlockCipher16 for Aes {

@@ -1,6 +1,6 @@
 //! `hsm pinblock encode`.
 
-use super::cards::{self, Card, CardArgs, KeyArgs, PinKey};
+use super::cards::{self, CardArgs, PinKey};
 use crate::exit::usage;
 use crate::secret;
 use crate::{output, wire};
@@ -11,15 +11,13 @@ use std::process::ExitCode;
 use zeroize::Zeroizing;
 
 const AFTER_HELP: &str = "\
-Prints the block in hexadecimal: clear, or enciphered where --key is given. The key is DES or TDES, for ISO-4 AES: clear
-digits, or a cryptogram or key block under the published test LMKs.
-Where several values are -, each takes a line of standard input: PIN, UDK-A, old PIN, key.
+Prints the block in hexadecimal: clear, or enciphered where --key is given. Where several values are -, each takes a line of
+standard input: PIN, UDK-A, old PIN, key.
 
 Examples:
   hsm pinblock encode --pin 1234 --pan 4000001234562 --format ISO-0
   echo 1234 | hsm pinblock encode --pin - --account 400000123456 --format 47
-  hsm pinblock encode --pin 1234 --pan 4000001234562 --format 48 --key 000102030405060708090A0B0C0D0E0F
-  hsm pinblock encode --pin 1234 --pan 4000001234562 --format 01 --key U1EF828AA8F6B80EB83E19FBC373F3A85 --type ZPK";
+  hsm pinblock encode --pin 1234 --pan 4000001234562 --format 48 --key 000102030405060708090A0B0C0D0E0F";
 
 /// Make a PIN block
 #[derive(Debug, clap::Args)]
@@ -43,12 +41,9 @@ pub(super) struct Options {
     #[arg(long, value_parser = cards::format)]
     format: Format,
 
-    /// Key to encipher the block with: clear, or under a test LMK; - reads it from standard input
-    #[arg(long, value_name = "KEY")]
+    /// Clear DES, TDES or (ISO-4) AES key to encipher the block with; - reads it from standard input
+    #[arg(long, value_name = "HEX")]
     key: Option<String>,
-
-    #[command(flatten)]
-    key_args: KeyArgs,
 
     /// Print as JSON
     #[arg(long)]
@@ -61,8 +56,27 @@ pub(super) fn run(args: &Options, card: &CardArgs) -> anyhow::Result<ExitCode> {
     let pin = Pin::from_digits(pin.as_bytes()).map_err(|e| usage(format!("--pin: {e}")))?;
     let card = card.read()?;
     let key = secret::get_optional("key", args.key.as_deref())?;
-    let key = key.map(|key| args.key_args.open(args.format, &key)).transpose()?;
-    let block = wire::hex(&encode(args.format, &pin, &card, key.as_ref())?);
+    let key = key.map(|key| PinKey::new(args.format, &key)).transpose()?;
+
+    let mut random = Zeroizing::new([0; 8]);
+    getrandom::fill(&mut *random).context("the system gives no random numbers")?;
+    let mut fill = |buffer: &mut [u8]| {
+        for (to, from) in buffer.iter_mut().zip(random.iter()) {
+            *to = *from;
+        }
+    };
+    let block = match &key {
+        Some(PinKey::Aes(aes)) => hsm_pinblock::encipher_iso4(&pin, card.pan()?, aes, &mut fill).to_vec(),
+        _ => {
+            let clear = hsm_pinblock::encode(args.format, &pin, &card.context(), &mut fill);
+            let mut block = clear.map_err(|e| usage(format!("{}: {e}", args.format)))?.as_bytes().to_vec();
+            if let Some(PinKey::Des(cipher)) = &key {
+                cipher.ecb_encrypt(&mut block)?;
+            }
+            block
+        }
+    };
+    let block = wire::hex(&block);
     if args.json {
         output::json(&json!({
             "format": args.format.name(),
@@ -74,27 +88,4 @@ pub(super) fn run(args: &Options, card: &CardArgs) -> anyhow::Result<ExitCode> {
         output::text(&block)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Makes a block, enciphered if there is a key.
-///
-/// # Errors
-/// Usage if the format does not take the PIN or needs something that was not given.
-pub(super) fn encode(format: Format, pin: &Pin, card: &Card, key: Option<&PinKey>) -> anyhow::Result<Vec<u8>> {
-    let mut random = Zeroizing::new([0; 8]);
-    getrandom::fill(&mut *random).context("the system gives no random numbers")?;
-    let mut fill = |buffer: &mut [u8]| {
-        for (to, from) in buffer.iter_mut().zip(random.iter()) {
-            *to = *from;
-        }
-    };
-    if let Some(PinKey::Aes(aes)) = key {
-        return Ok(hsm_pinblock::encipher_iso4(pin, card.pan()?, aes, &mut fill).to_vec());
-    }
-    let clear = hsm_pinblock::encode(format, pin, &card.context(), &mut fill);
-    let mut block = clear.map_err(|e| usage(format!("{format}: {e}")))?.as_bytes().to_vec();
-    if let Some(PinKey::Des(cipher)) = key {
-        cipher.ecb_encrypt(&mut block)?;
-    }
-    Ok(block)
 }
