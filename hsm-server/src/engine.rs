@@ -173,11 +173,8 @@ impl Plugin {
     fn compiled(&self, limits: &Limits) -> Result<&Compiled, Fault> {
         self.compiled
             .get_or_init(|| {
-                let engine = limits::engine(limits);
-                match wasmer::Module::new(&engine, &self.wasm) {
-                    Ok(module) => Ok(Compiled { engine, module }),
-                    Err(error) => Err(Fault::Start(error.to_string())),
-                }
+                let (engine, module) = limits::compile(&self.wasm, limits).map_err(Fault::Start)?;
+                Ok(Compiled { engine, module })
             })
             .as_ref()
             .map_err(Clone::clone)

@@ -1,5 +1,5 @@
 //! What a guest may use, enforced by the compiler and the memories it gets.
-#![allow(unsafe_code, reason = "wasmer's Tunables has two unsafe functions; they only clamp and delegate")]
+#![allow(unsafe_code, reason = "wasmer's Tunables has two unsafe functions, and so has loading of what was just compiled")]
 
 use std::{ptr::NonNull, sync::Arc, time::Duration};
 use wasmer::sys::vm::{
@@ -50,13 +50,27 @@ const NATIVE_STACK: usize = 256 * 1024;
 
 const TABLE_ELEMENTS: u32 = 4096;
 
-/// An engine for one plugin: a metering middleware serves one module, and an engine never gives back code.
-pub(super) fn engine(limits: &Limits) -> wasmer::Engine {
+/// Compiles a module, and loads it into an engine of its own: a metering middleware serves one module, and an engine never gives
+/// back code.
+///
+/// What the compiler leaves behind is several times larger than the code (it holds the address of every instruction twice), so
+/// the module goes over to an engine without a compiler in its serialized form.
+pub(super) fn compile(wasm: &[u8], limits: &Limits) -> Result<(wasmer::Engine, wasmer::Module), String> {
     let mut compiler = Cranelift::new();
     compiler.opt_level(CraneliftOptLevel::Speed);
     compiler.push_middleware(Arc::new(RestorableGlobals));
     compiler.push_middleware(Arc::new(Metering::new(limits.fuel, cost)));
-    let mut engine: wasmer::Engine = EngineBuilder::new(compiler).engine().into();
+    let fresh = wasmer::Module::new(&clamped(EngineBuilder::new(compiler), limits), wasm).map_err(|e| e.to_string())?;
+    let serialized = fresh.serialize().map_err(|e| e.to_string())?;
+    drop(fresh);
+    let engine = clamped(EngineBuilder::headless(), limits);
+    // SAFETY: the bytes are those of a module that was validated and compiled above, by this version and for this machine.
+    let module = unsafe { wasmer::Module::deserialize(&engine, serialized) }.map_err(|e| e.to_string())?;
+    Ok((engine, module))
+}
+
+fn clamped(builder: EngineBuilder, limits: &Limits) -> wasmer::Engine {
+    let mut engine: wasmer::Engine = builder.engine().into();
     engine.set_tunables(Clamp {
         base: BaseTunables::new(),
         pages: Pages(limits.memory_pages),
