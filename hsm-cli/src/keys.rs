@@ -1,8 +1,9 @@
-//! Keys as arguments: clear, or under a test LMK.
+//! Keys as arguments: clear, or under an LMK.
 //!
 //! Digits without a scheme letter are a clear key. A cryptogram has its letter: `Z` or `X` where the HSM writes none.
 
 use crate::exit::usage;
+use crate::lmks::Lmks;
 use crate::secret;
 use crate::wire;
 use anyhow::{Context, bail};
@@ -15,23 +16,8 @@ use hsm_core::key_type::KeyType;
 use hsm_core::lmk::{Lmk, LmkId, LmkScheme};
 use hsm_core::scheme::{KeyField, KeyScheme, Untagged};
 use hsm_core::variant::LmkUse;
-use hsm_core::{Algorithm, ClearKey, LmkSlots, SecurityModule, hex, kcv, variant};
-use std::sync::Arc;
+use hsm_core::{Algorithm, ClearKey, hex, kcv, variant};
 use zeroize::Zeroizing;
-
-/// The LMKs that commands work with: the published test LMKs.
-pub(crate) fn lmks() -> Arc<LmkSlots> {
-    SecurityModule::with_test_lmks().lmks()
-}
-
-/// The LMK in a slot.
-///
-/// # Errors
-/// Usage, if the slot is empty.
-pub(crate) fn lmk(lmks: &LmkSlots, id: u8) -> anyhow::Result<&Lmk> {
-    let lmk = lmks.slots.get(&id).map(Arc::as_ref);
-    lmk.ok_or_else(|| usage(format!("no LMK is loaded in slot {id:02}; there are 00, 01 and 02")))
-}
 
 /// Ciphers and lengths of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -130,6 +116,8 @@ pub(crate) struct Source<'a> {
     pub(crate) types: &'a [KeyType],
     /// Whether cryptograms are components.
     pub(crate) component: bool,
+    /// The LMKs.
+    pub(crate) lmks: &'a Lmks,
     /// The LMK asked for.
     pub(crate) lmk: Option<u8>,
     /// The cipher of clear keys without prefix.
@@ -140,8 +128,9 @@ pub(crate) struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// A TDES key, or one that says otherwise, of these types.
-    pub(crate) fn new(name: &'a str, types: &'a [KeyType]) -> Self {
-        Self { name, types, component: false, lmk: None, algorithm: Algorithm::Des, untagged_cryptograms: false }
+    pub(crate) fn new(lmks: &'a Lmks, name: &'a str, types: &'a [KeyType]) -> Self {
+        let (lmk, algorithm) = (None, Algorithm::Des);
+        Self { name, types, component: false, lmks, lmk, algorithm, untagged_cryptograms: false }
     }
 
     /// Reads and opens the key of an argument.
@@ -187,9 +176,8 @@ impl<'a> Source<'a> {
         if self.types.is_empty() {
             return Err(usage(format!("the {} is a cryptogram: say its key type with --type", self.name)));
         }
-        let lmks = lmks();
         let id = self.lmk.unwrap_or(0);
-        let lmk = lmk(&lmks, id)?;
+        let lmk = self.lmks.get(id)?;
         for &key_type in self.types {
             let under = if self.component { LmkUse::component_of(key_type) } else { LmkUse::from(key_type) };
             let opened = variant::decrypt_under_lmk(lmk, under, scheme, &bytes)
@@ -209,7 +197,7 @@ impl<'a> Source<'a> {
     }
 
     fn block(&self, text: &str) -> anyhow::Result<Opened> {
-        let (id, opened) = open_block(self.name, text, self.lmk)?;
+        let (id, opened) = open_block(self.lmks, self.name, text, self.lmk)?;
         let attributes = opened.header.attributes;
         let form = format!("key block, usage {} under LMK {id:02}", attributes.usage);
         if self.component != attributes.key_version.component().is_some() {
@@ -224,25 +212,25 @@ impl<'a> Source<'a> {
 ///
 /// # Errors
 /// Usage for text that is no S block under an LMK; failure for one that does not open.
-pub(crate) fn open_block(name: &str, text: &str, id: Option<u8>) -> anyhow::Result<(u8, OpenedBlock)> {
+pub(crate) fn open_block(lmks: &Lmks, name: &str, text: &str, id: Option<u8>) -> anyhow::Result<(u8, OpenedBlock)> {
     let body = Zeroizing::new(text.get(1..).unwrap_or_default().as_bytes().to_vec());
     let (header, _) = key_block::inspect(Family::Thales, &body).map_err(|e| usage(format!("the {name}: {e}")))?;
     let named = match header.scope {
         Some(Scope::Lmk(id)) => Some(id.number()),
         _ => None,
     };
-    let lmks = lmks();
+    let slots = &lmks.slots()?.slots;
     // Public samples name LMK 01 for either kind of key-block LMK.
     let suits = |lmk: &Lmk| lmk.protection_keys().is_ok_and(|keys| keys.version() == header.version);
-    let suiting = |id: u8| lmks.slots.get(&id).is_some_and(|lmk| suits(lmk));
+    let suiting = |id: u8| slots.get(&id).is_some_and(|lmk| suits(lmk));
     let id = match (id, named) {
         (Some(id), _) => id,
         (None, None) => return Err(usage(format!("the {name} is a key block under a ZMK or TMK, not under an LMK"))),
         (None, Some(named)) if suiting(named) => named,
-        (None, Some(named)) => lmks.slots.keys().copied().find(|id| suiting(*id)).unwrap_or(named),
+        (None, Some(named)) => slots.keys().copied().find(|id| suiting(*id)).unwrap_or(named),
     };
     let refused = || format!("the {name} does not open under LMK {id:02}");
-    let keys = lmk(&lmks, id)?.protection_keys().with_context(refused)?;
+    let keys = lmks.get(id)?.protection_keys().with_context(refused)?;
     Ok((id, thales::unwrap(keys, None, &body).with_context(refused)?))
 }
 
@@ -445,8 +433,8 @@ impl Stored<'_> {
     ///
     /// # Errors
     /// Usage, if the LMK does not take such a key.
-    pub(crate) fn under(&self, lmks: &LmkSlots, id: u8) -> anyhow::Result<String> {
-        let lmk = lmk(lmks, id)?;
+    pub(crate) fn under(&self, lmks: &Lmks, id: u8) -> anyhow::Result<String> {
+        let lmk = lmks.get(id)?;
         match lmk.scheme() {
             LmkScheme::Variant => {
                 let key_type = self.key_type.ok_or_else(|| usage("a variant LMK needs the key type: --type"))?;

@@ -12,43 +12,15 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longest time that any command here may take; building a plugin takes longest.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-fn hsm() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hsm"));
-    command.timeout(PATIENCE);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("HSM_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
+mod common;
+use common::{PATIENCE, failed, hsm, json, stderr, stdout};
 
 fn run(arguments: &[&str]) -> Assert {
     hsm().args(arguments).assert()
 }
 
-fn stdout(assert: &Assert) -> String {
-    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
-}
-
-fn stderr(assert: &Assert) -> String {
-    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
-}
-
-fn json(assert: &Assert) -> Value {
-    serde_json::from_str(&stdout(assert)).unwrap()
-}
-
-/// Fails with a code and exactly one line that holds `what`.
 fn fails(arguments: &[&str], code: i32, what: &str) {
-    let assert = run(arguments).code(code);
-    let line = stderr(&assert);
-    assert_eq!(line.lines().count(), 1, "{arguments:?}: {line}");
-    assert!(line.starts_with("hsm: ") && line.contains(what), "{arguments:?}: {line}");
-    assert_eq!(stdout(&assert), "", "{arguments:?}");
+    failed(run(arguments), code, what);
 }
 
 /// A server on a port that the system chose. Killed when dropped, if it still runs.

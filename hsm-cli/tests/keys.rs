@@ -5,9 +5,9 @@ use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use serde_json::Value;
 use std::path::Path;
-use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+mod common;
+use common::{PATIENCE, failed, hsm, stderr, stdout};
 
 /// The test ZMK of the samples, in clear.
 const ZMK: &str = "851A0D9D0B2A1602622AD0B0E9E6B070";
@@ -17,7 +17,7 @@ const CVK: &str = "U9B4934384B19946B040CD702B4D58145";
 const ZPK_BLOCK: &str = "S00072P0TB00E0001EA421618B34F5FA1A77F7CF6480111B97CF0FAE7BD77D589EC921EF9";
 const ZMK_BLOCK: &str = "S00072K0TB00E0001DB045F29C053EEFF7B9425B3A88C7258EB7EA7E40E2C47878647072A";
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 32] = [
     "key",
     "key generate",
     "key import",
@@ -42,42 +42,31 @@ const COMMANDS: [&str; 24] = [
     "pin derive",
     "pin oracle",
     "dukpt",
+    "dukpt ipek",
+    "dukpt key",
+    "dukpt ksn",
+    "pinblock",
+    "pinblock encode",
+    "pinblock decode",
+    "pinblock translate",
+    "pinblock formats",
 ];
-
-fn hsm() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hsm"));
-    command.timeout(PATIENCE);
-    command
-}
 
 fn run(line: &str) -> Assert {
     hsm().args(line.split_whitespace()).assert()
 }
 
-fn stdout(assert: &Assert) -> String {
-    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
-}
-
-fn stderr(assert: &Assert) -> String {
-    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
-}
-
 fn json(line: &str) -> Value {
-    serde_json::from_str(&stdout(&run(&format!("{line} --json")).success())).unwrap()
+    common::json(&run(&format!("{line} --json")).success())
 }
 
 /// The report of an inspection that finds nothing good.
 fn json_of_failure(line: &str) -> Value {
-    serde_json::from_str(&stdout(&run(&format!("{line} --json")).code(1))).unwrap()
+    common::json(&run(&format!("{line} --json")).code(1))
 }
 
-/// Fails with a code and exactly one line that holds `what`.
 fn fails(line: &str, code: i32, what: &str) {
-    let assert = run(line).code(code);
-    let message = stderr(&assert);
-    assert_eq!(message.lines().count(), 1, "{line}: {message}");
-    assert!(message.starts_with("hsm: ") && message.contains(what), "{line}: {message}");
-    assert_eq!(stdout(&assert), "", "{line}");
+    failed(run(line), code, what);
 }
 
 /// The examples of a help text, each a line for the shell.
@@ -320,6 +309,55 @@ fn pins_verify_and_are_found_again() {
     run(&format!("pin verify --pin 2513 --pvv 2677 {visa}")).code(1);
     let pins = json(&format!("pin derive --pvv 2677 {visa}"));
     assert!(pins["pins"].as_array().unwrap().contains(&Value::from("2512")), "{pins}");
+}
+
+#[test]
+fn keys_are_under_the_lmks_of_a_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("lmks.hsm");
+    let store = store.to_str().unwrap();
+    let in_store = |line: &str| {
+        let mut command = hsm();
+        command.env("HSM_LMK_PASSPHRASE", "correct horse").env("HSM_LMK_STORE", store);
+        command.args(line.split_whitespace()).assert()
+    };
+    in_store("lmk generate 07 --kind variant-2des").success();
+    let made = common::json(&in_store("key generate --type ZPK --lmk 07 --json").success());
+    let key = made["key"].as_str().unwrap();
+    let checked = common::json(&in_store(&format!("key check --type ZPK --lmk 07 --key {key} --json")).success());
+    assert_eq!(checked["kcv"], made["kcv"]);
+    // The same through flags, and to the test LMK in slot 00 beside it.
+    let mut translate = hsm();
+    translate.env("HSM_LMK_PASSPHRASE", "correct horse").args(["key", "translate", "--store", store]);
+    let moved = translate.args(["--type", "ZPK", "--key", key, "--lmk", "07", "--to", "00", "--json"]).assert();
+    let moved = common::json(&moved.success());
+    assert_eq!(json(&format!("key check --type ZPK --key {}", moved["key"].as_str().unwrap()))["kcv"], made["kcv"]);
+
+    fails(&format!("key check --type ZPK --lmk 07 --key {key}"), 2, "there are 00, 01, 02");
+    let mut wrong = hsm();
+    wrong.env("HSM_LMK_PASSPHRASE", "wrong horse").args(["key", "generate", "--type", "ZPK", "--store", store]);
+    failed(wrong.assert(), 1, "does not open");
+}
+
+#[test]
+fn pin_blocks_are_translated_under_lmk_keys() {
+    // The keys, block and account of a published CA exchange.
+    let (tpk, zpk) = ("U8463435FC4B4DAA0C49025272C29B12C", "U1EF828AA8F6B80EB83E19FBC373F3A85");
+    let from = format!("--block 6428EB94035AF53B --from-format 01 --from-key {tpk} --from-type TPK");
+    let to = format!("--to-key {zpk} --to-type ZPK --account 550000025321");
+    assert_eq!(json(&format!("pinblock translate {from} --to-format 01 {to}"))["block"], "91DDDA0A7C12CFAA");
+    let iso3 = json(&format!("pinblock translate {from} --to-format 47 {to}"));
+    let read = |key: &str, block: &str, format: &str| {
+        json(&format!("pinblock decode --block {block} --key {key} --account 550000025321 --format {format}"))
+    };
+    assert_eq!(read(zpk, iso3["block"].as_str().unwrap(), "47"), {
+        let mut same = read(tpk, "6428EB94035AF53B", "01");
+        same["code"] = "47".into();
+        same["format"] = iso3["format"].clone();
+        same
+    });
+    let wrong = from.replace("6428EB", "6428EC");
+    fails(&format!("pinblock translate {wrong} --to-format 01 {to}"), 1, "the HSM answers 20");
 }
 
 #[test]

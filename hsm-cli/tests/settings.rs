@@ -5,25 +5,18 @@ use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use hsm_core::{LmkSlots, SecurityModule, Settings};
 use hsm_server::control::{Actions, ControlSocket, ModuleControl};
-use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 use tempfile::TempDir;
 
-/// Deriving a key from a passphrase takes seconds where nothing is optimised.
-const PATIENCE: Duration = Duration::from_secs(120);
+mod common;
+use common::{failed, json, stderr, stdout};
 
 /// `hsm` in a directory of its own.
 fn hsm(dir: &TempDir, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hsm"));
-    command.timeout(PATIENCE).current_dir(dir).args(arguments);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("HSM_") {
-            command.env_remove(name);
-        }
-    }
+    let mut command = common::hsm();
+    command.current_dir(dir).args(arguments);
     command
 }
 
@@ -31,24 +24,8 @@ fn run(dir: &TempDir, arguments: &[&str]) -> Assert {
     hsm(dir, arguments).assert()
 }
 
-fn stdout(assert: &Assert) -> String {
-    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
-}
-
-fn stderr(assert: &Assert) -> String {
-    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
-}
-
-fn json(assert: &Assert) -> Value {
-    serde_json::from_str(&stdout(assert)).unwrap()
-}
-
-/// Fails with a code and one line that holds `what`.
 fn fails(dir: &TempDir, arguments: &[&str], code: i32, what: &str) {
-    let assert = run(dir, arguments).code(code);
-    let line = stderr(&assert);
-    assert!(line.starts_with("hsm: ") && line.contains(what), "{arguments:?}: {line}");
-    assert_eq!(line.lines().count(), 1, "{arguments:?}: {line}");
+    failed(run(dir, arguments), code, what);
 }
 
 fn private(path: &Path, text: &str) {

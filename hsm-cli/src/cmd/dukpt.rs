@@ -6,6 +6,7 @@ mod ksn;
 
 use crate::exit::usage;
 use crate::keys::Source;
+use crate::lmks::{LmkArgs, Lmks};
 use anyhow::bail;
 use clap::Subcommand;
 use hsm_core::dukpt::{self, AesKsn, DukptError, Ksn, TdesBdk};
@@ -23,6 +24,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    lmks: LmkArgs,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -36,9 +40,10 @@ enum Command {
 
 /// Runs `hsm dukpt`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let lmks = &Lmks::new(&args.lmks);
     match &args.command {
-        Command::Ipek(args) => ipek::run(args),
-        Command::Key(args) => key::run(args),
+        Command::Ipek(args) => ipek::run(args, lmks),
+        Command::Key(args) => key::run(args, lmks),
         Command::Ksn(args) => ksn::run(args),
     }
 }
@@ -83,10 +88,10 @@ impl AnyKsn {
 ///
 /// # Errors
 /// Usage for a BDK that does not fit the serial number; failure for one that does not open.
-pub(super) fn initial_key(bdk: &str, ksn: AnyKsn) -> anyhow::Result<ClearKey> {
+pub(super) fn initial_key(lmks: &Lmks, bdk: &str, ksn: AnyKsn) -> anyhow::Result<ClearKey> {
     let types: Vec<KeyType> =
         ["BDK-1", "BDK-2", "BDK-3", "BDK-4"].iter().filter_map(|name| KeyType::by_name(name, false)).collect();
-    let opened = Source { algorithm: ksn.algorithm(), ..Source::new("BDK", &types) }.read(bdk)?;
+    let opened = Source { algorithm: ksn.algorithm(), ..Source::new(lmks, "BDK", &types) }.read(bdk)?;
     if let Some(attributes) = opened.attributes
         && !matches!(&attributes.usage.id(), b"B0" | b"41" | b"42" | b"43" | b"44")
     {

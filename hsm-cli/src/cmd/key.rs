@@ -13,6 +13,7 @@ mod wrapping;
 
 pub(super) use inspect::{Show, wrapping_keys};
 
+use crate::lmks::{LmkArgs, Lmks};
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -26,6 +27,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    lmks: LmkArgs,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -45,15 +49,16 @@ enum Command {
 
 /// Runs `hsm key`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let lmks = &Lmks::new(&args.lmks);
     match &args.command {
-        Command::Generate(args) => generate::run(args),
-        Command::Import(args) => import::run(args),
-        Command::Export(args) => export::run(args),
-        Command::Component(args) => component::run(args),
-        Command::Form(args) => form::run(args),
-        Command::Translate(args) => translate::run(args),
-        Command::Check(args) => check::run(args),
-        Command::Inspect(args) => inspect::run(args),
+        Command::Generate(args) => generate::run(args, lmks),
+        Command::Import(args) => import::run(args, lmks),
+        Command::Export(args) => export::run(args, lmks),
+        Command::Component(args) => component::run(args, lmks),
+        Command::Form(args) => form::run(args, lmks),
+        Command::Translate(args) => translate::run(args, lmks),
+        Command::Check(args) => check::run(args, lmks),
+        Command::Inspect(args) => inspect::run(args, lmks),
         Command::Types(args) => types::run(args),
     }
 }

@@ -6,6 +6,7 @@ mod wrap;
 
 use crate::exit::usage;
 use crate::keys::Source;
+use crate::lmks::{LmkArgs, Lmks};
 use clap::Subcommand;
 use hsm_core::key_block::header::{Family, Version};
 use hsm_core::key_type::KeyType;
@@ -23,6 +24,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    lmks: LmkArgs,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -36,18 +40,19 @@ enum Command {
 
 /// Runs `hsm keyblock`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let lmks = &Lmks::new(&args.lmks);
     match &args.command {
-        Command::Wrap(args) => wrap::run(args),
-        Command::Unwrap(args) => unwrap::run(args),
-        Command::Inspect(args) => inspect::run(args),
+        Command::Wrap(args) => wrap::run(args, lmks),
+        Command::Unwrap(args) => unwrap::run(args, lmks),
+        Command::Inspect(args) => inspect::run(args, lmks),
     }
 }
 
 /// The protection key of blocks of a version: clear keys are of the cipher that the version has.
-fn protection_key(version: Version, argument: &str) -> anyhow::Result<ClearKey> {
+fn protection_key(lmks: &Lmks, version: Version, argument: &str) -> anyhow::Result<ClearKey> {
     let algorithm = if version.is_aes() { Algorithm::Aes } else { Algorithm::Des };
     let types = [KeyType::ZMK, KeyType::PVK];
-    let opened = Source { algorithm, ..Source::new("KBPK", &types) }.read(argument)?;
+    let opened = Source { algorithm, ..Source::new(lmks, "KBPK", &types) }.read(argument)?;
     if opened.key.algorithm() != algorithm {
         let cipher = if version.is_aes() { "an AES" } else { "a TDES" };
         let letter = char::from(version.id());

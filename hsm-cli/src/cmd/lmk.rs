@@ -4,8 +4,8 @@ mod secret;
 
 pub(crate) use secret::for_store;
 
-use super::config::SettingsFrom;
 use crate::exit::{ANSWERED_OTHERWISE, usage};
+use crate::lmks::LmkArgs;
 use crate::{output, secret as input};
 use clap::{Subcommand, ValueEnum};
 use hsm_core::config::{Config, TestLmk};
@@ -34,21 +34,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// File of the store
-    #[arg(long, global = true, value_name = "FILE")]
-    store: Option<PathBuf>,
-
-    /// File whose first line is the passphrase
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "key_file")]
-    passphrase_file: Option<PathBuf>,
-
-    /// Key file of the store
-    #[arg(long, global = true, value_name = "FILE")]
-    key_file: Option<PathBuf>,
-
-    /// Settings file [default: $HSM_CONFIG, else hsm.toml if there is one]
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    lmks: LmkArgs,
 
     #[command(subcommand)]
     command: Command,
@@ -178,13 +165,7 @@ enum Published {
 
 /// Runs `hsm lmk`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-    let flags = [
-        ("lmk_store", path(&args.store)),
-        ("lmk_passphrase_file", path(&args.passphrase_file)),
-        ("lmk_key_file", path(&args.key_file)),
-    ];
-    let config = SettingsFrom::of_file(args.config.clone()).load(&flags)?.config;
+    let config = args.lmks.config()?;
     match &args.command {
         Command::List { json } => list(&config, *json),
         Command::Check { slot, expect } => check(&config, slot.id, expect.as_deref()),

@@ -7,6 +7,7 @@ mod oracle;
 mod pvv;
 mod verify;
 
+use crate::lmks::{LmkArgs, Lmks};
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -20,6 +21,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    lmks: LmkArgs,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -35,11 +39,12 @@ enum Command {
 
 /// Runs `hsm pin`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let lmks = &Lmks::new(&args.lmks);
     match &args.command {
-        Command::Offset(args) => offset::run(args),
-        Command::Pvv(args) => pvv::run(args),
-        Command::Verify(args) => verify::run(args),
-        Command::Derive(args) => derive::run(args),
+        Command::Offset(args) => offset::run(args, lmks),
+        Command::Pvv(args) => pvv::run(args, lmks),
+        Command::Verify(args) => verify::run(args, lmks),
+        Command::Derive(args) => derive::run(args, lmks),
         Command::Oracle(args) => oracle::run(args),
     }
 }

@@ -1,5 +1,8 @@
 //! What a guest may use, enforced by the compiler and the memories it gets.
-#![allow(unsafe_code, reason = "wasmer's Tunables has two unsafe functions, and so has loading of what was just compiled")]
+#![allow(
+    unsafe_code,
+    reason = "wasmer's Tunables has two unsafe functions, and so has loading of what was just compiled"
+)]
 
 use std::{ptr::NonNull, sync::Arc, time::Duration};
 use wasmer::sys::vm::{

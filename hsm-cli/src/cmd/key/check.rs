@@ -1,6 +1,7 @@
-//! `hsm key check`: the check value of a key, in clear or under a test LMK.
+//! `hsm key check`: the check value of a key, in clear or under an LMK.
 
 use crate::exit::usage;
+use crate::lmks::Lmks;
 use crate::{keys, output, secret, wire};
 use anyhow::Context;
 use clap::ValueEnum;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
 With --type the key is a cryptogram under a variant LMK; a key that begins with S is a key block under a key-block LMK; any
-other key is clear. The LMKs are the published test LMKs: 00 variant, 01 AES key block, 02 TDES key block.
+other key is clear. Without an LMK store the LMKs are the published test LMKs: 00 variant, 01 AES key block, 02 TDES key block.
 Exit codes: 0 the check value is good, 1 the key does not open or has wrong parity, 2 wrong usage.
 
 Examples:
@@ -62,11 +63,11 @@ struct Opened {
 }
 
 /// Runs `hsm key check`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     let text = secret::get("key", &args.key)?;
     let opened = match args.key_type {
-        Some(key_type) => cryptogram(&text, key_type, args.lmk.unwrap_or(0))?,
-        None if text.starts_with('S') => block(&text, args.lmk)?,
+        Some(key_type) => cryptogram(lmks, &text, key_type, args.lmk.unwrap_or(0))?,
+        None if text.starts_with('S') => block(lmks, &text, args.lmk)?,
         None => clear(&text, args.algorithm)?,
     };
     let key = &opened.key;
@@ -115,18 +116,17 @@ fn clear(text: &str, cipher: Cipher) -> anyhow::Result<Opened> {
     Ok(Opened { key, form: "clear".to_owned(), strict: false })
 }
 
-fn cryptogram(text: &str, key_type: KeyType, id: u8) -> anyhow::Result<Opened> {
+fn cryptogram(lmks: &Lmks, text: &str, key_type: KeyType, id: u8) -> anyhow::Result<Opened> {
     let untagged = if text.len() > 16 { Untagged::Double } else { Untagged::Single };
     let (scheme, bytes) = keys::cryptogram("key", text, untagged)?;
-    let lmks = keys::lmks();
-    let opened = variant::decrypt_under_lmk(keys::lmk(&lmks, id)?, key_type.into(), scheme, &bytes)
+    let opened = variant::decrypt_under_lmk(lmks.get(id)?, key_type.into(), scheme, &bytes)
         .with_context(|| format!("the key does not open under LMK {id:02}"))?;
     let form = format!("{}, type {} under LMK {id:02}", keys::scheme_name(scheme), keys::type_name(key_type));
     Ok(Opened { key: opened.key, form, strict: true })
 }
 
-fn block(text: &str, id: Option<u8>) -> anyhow::Result<Opened> {
-    let (id, opened) = keys::open_block("key", text, id)?;
+fn block(lmks: &Lmks, text: &str, id: Option<u8>) -> anyhow::Result<Opened> {
+    let (id, opened) = keys::open_block(lmks, "key", text, id)?;
     let form = format!("key block, usage {} under LMK {id:02}", opened.header.attributes.usage);
     Ok(Opened { key: opened.key, form, strict: false })
 }

@@ -3,6 +3,7 @@
 use crate::exit::usage;
 use crate::facts::Facts;
 use crate::keys::{self, AttributeArgs, Kind, Source, Stored};
+use crate::lmks::Lmks;
 use crate::output;
 use anyhow::bail;
 use clap::Subcommand;
@@ -40,7 +41,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = SPLIT_HELP)]
 struct Split {
-    /// Key: clear, or under a test LMK; - reads it from standard input
+    /// Key: clear, or under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     key: String,
 
@@ -87,7 +88,7 @@ Prints the component in clear and under the LMK, as the host command A2 does.
 Example:
   hsm key component generate --type ZMK";
 
-/// Encrypt a clear component under a test LMK
+/// Encrypt a clear component under an LMK
 #[derive(Debug, clap::Args)]
 #[command(after_help = ENCRYPT_HELP)]
 struct Encrypt {
@@ -134,24 +135,24 @@ struct UnderArgs {
 }
 
 /// Runs `hsm key component`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     match &args.command {
-        Command::Split(args) => split(args),
-        Command::Generate(args) => show(&args.algorithm.random()?, &args.under),
+        Command::Split(args) => split(args, lmks),
+        Command::Generate(args) => show(&args.algorithm.random()?, &args.under, lmks),
         Command::Encrypt(args) => {
-            let opened = Source::new("component", &[]).read(&args.component)?;
+            let opened = Source::new(lmks, "component", &[]).read(&args.component)?;
             if !opened.clear {
                 return Err(usage("the component is encrypted already"));
             }
             if !opened.key.has_odd_parity() {
                 bail!("the component does not have odd parity (the HSM answers 10)");
             }
-            show(&opened.key, &args.under)
+            show(&opened.key, &args.under, lmks)
         }
     }
 }
 
-fn show(component: &ClearKey, under: &UnderArgs) -> anyhow::Result<ExitCode> {
+fn show(component: &ClearKey, under: &UnderArgs, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     let attributes = AttributeArgs {
         key_version: under.attributes.key_version.or(KeyVersion::of_component(under.number)),
         ..under.attributes.clone()
@@ -163,7 +164,7 @@ fn show(component: &ClearKey, under: &UnderArgs) -> anyhow::Result<ExitCode> {
         scheme: under.scheme,
         component: true,
     };
-    let encrypted = stored.under(&keys::lmks(), under.lmk)?;
+    let encrypted = stored.under(lmks, under.lmk)?;
     let mut facts = Facts::default();
     facts.add("clear", keys::digits(component)).add("component", encrypted);
     facts.line("", format!("under LMK {:02}", under.lmk)).json("lmk", under.lmk.into());
@@ -172,19 +173,19 @@ fn show(component: &ClearKey, under: &UnderArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn split(args: &Split) -> anyhow::Result<ExitCode> {
+fn split(args: &Split, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     let types: Vec<KeyType> = args.key_type.into_iter().collect();
     let untagged_cryptograms = !types.is_empty();
-    let source = Source { lmk: args.lmk, untagged_cryptograms, ..Source::new("key", &types) };
+    let source = Source { lmk: args.lmk, untagged_cryptograms, ..Source::new(lmks, "key", &types) };
     let opened = source.read(&args.key)?;
+    let id = args.lmk.unwrap_or(0);
     let components = components(&opened.key, args.parts)?;
-    let lmks = keys::lmks();
     let encrypted: Vec<Option<String>> = components
         .iter()
         .map(|component| {
             let stored =
                 Stored { key: component, attributes: None, key_type: args.key_type, scheme: None, component: true };
-            args.key_type.map(|_| stored.under(&lmks, 0)).transpose()
+            args.key_type.map(|_| stored.under(lmks, id)).transpose()
         })
         .collect::<Result<_, _>>()?;
     let kcv = keys::short_kcv(&opened.key);
@@ -204,10 +205,8 @@ fn split(args: &Split) -> anyhow::Result<ExitCode> {
                 [number.to_string(), keys::digits(component), keys::short_kcv(component), encrypted]
             })
             .collect();
-        let mut text = output::table(["PART", "CLEAR", "KCV", "UNDER LMK 00"], &rows);
-        if args.key_type.is_none() {
-            text = text.replace("UNDER LMK 00", "").lines().map(|line| format!("{}\n", line.trim_end())).collect();
-        }
+        let under = args.key_type.map_or(String::new(), |_| format!("UNDER LMK {id:02}"));
+        let text = output::table(["PART", "CLEAR", "KCV", &under], &rows);
         output::text(&format!("{text}\nkcv of the key  {kcv}\n"))?;
     }
     Ok(ExitCode::SUCCESS)

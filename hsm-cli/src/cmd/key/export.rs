@@ -4,6 +4,7 @@ use super::wrapping;
 use crate::exit::usage;
 use crate::facts::Facts;
 use crate::keys::{self, AttributeArgs, Source};
+use crate::lmks::Lmks;
 use hsm_core::Algorithm;
 use hsm_core::key_block::rules::{self, ExportForm};
 use hsm_core::key_type::{KeyType, Listing};
@@ -11,7 +12,7 @@ use hsm_core::scheme::KeyScheme;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-With --type the key is a cryptogram under the variant test LMK even without a scheme letter; des:DIGITS and aes:DIGITS are
+With --type the key is a cryptogram under a variant LMK even without a scheme letter; des:DIGITS and aes:DIGITS are
 clear. Where several values are -, each takes a line of standard input: ZMK, key.
 Exit codes: 0 exported, 1 the key does not open or may not be exported, 2 wrong usage.
 
@@ -28,7 +29,7 @@ pub(super) struct Args {
     #[command(flatten)]
     zmk: wrapping::ZmkArgs,
 
-    /// Key under a test LMK, or clear; - reads it from standard input
+    /// Key under an LMK, or clear; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     key: String,
 
@@ -57,10 +58,10 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm key export`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let zmk = args.zmk.read()?;
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+    let zmk = args.zmk.read(lmks)?;
     let types: Vec<KeyType> = args.key_type.into_iter().collect();
-    let source = Source { lmk: args.lmk, untagged_cryptograms: !types.is_empty(), ..Source::new("key", &types) };
+    let source = Source { lmk: args.lmk, untagged_cryptograms: !types.is_empty(), ..Source::new(lmks, "key", &types) };
     let opened = source.read(&args.key)?;
     let mut attributes = args.attributes.of_key(&opened.key, opened.attributes, args.key_type).ok();
     if !args.force {

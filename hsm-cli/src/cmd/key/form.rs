@@ -3,6 +3,7 @@
 use crate::exit::usage;
 use crate::facts::Facts;
 use crate::keys::{self, AttributeArgs, Source, Stored};
+use crate::lmks::Lmks;
 use hsm_core::cipher::xor_in_place;
 use hsm_core::key_block::header::KeyVersion;
 use hsm_core::key_type::KeyType;
@@ -50,7 +51,7 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm key form`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     if args.components.len() < 2 {
         return Err(usage("a key has two components at least: say --component once for each"));
     }
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut kcvs = Vec::new();
     for (number, component) in (1..).zip(&args.components) {
         let name = format!("component {number}");
-        let source = Source { component: true, ..Source::new(&name, &types) };
+        let source = Source { component: true, ..Source::new(lmks, &name, &types) };
         let opened = source.read(component)?;
         own = own.or(opened.attributes);
         match &mut sum {
@@ -89,7 +90,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let attributes = attributes.of_key(&key, own, args.key_type).ok();
     let stored = Stored { key: &key, attributes, key_type: args.key_type, scheme: args.scheme, component: false };
-    let under = stored.under(&keys::lmks(), args.lmk)?;
+    let under = stored.under(lmks, args.lmk)?;
     facts.add("clear", keys::digits(&key)).add("key", under).line("", format!("under LMK {:02}", args.lmk));
     facts.add("kcv", keys::short_kcv(&key)).json("lmk", args.lmk.into()).json("component_kcvs", kcvs.into());
     facts.print(args.json)?;

@@ -4,6 +4,7 @@ use super::wrapping;
 use crate::exit::usage;
 use crate::facts::Facts;
 use crate::keys::{self, AttributeArgs, Kind, Stored};
+use crate::lmks::Lmks;
 use hsm_core::key_type::KeyType;
 use hsm_core::lmk::LmkScheme;
 use hsm_core::scheme::KeyScheme;
@@ -55,13 +56,12 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm key generate`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     if args.scheme == Some(KeyScheme::R) {
         return Err(usage("--scheme: no LMK has TR-31 key blocks; --zmk-scheme R puts one under a ZMK"));
     }
     let block = args.attributes.any() || args.scheme == Some(KeyScheme::S);
     let id = args.lmk.unwrap_or(u8::from(block));
-    let lmks = keys::lmks();
     let of_scheme = args.scheme.and_then(KeyScheme::key_len).map(|len| match len {
         8 => Kind::Des,
         16 => Kind::Tdes2,
@@ -71,15 +71,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let key = kind.random()?;
     let attributes = args.attributes.of_key(&key, None, args.key_type).ok();
     let stored = Stored { key: &key, attributes, key_type: args.key_type, scheme: args.scheme, component: false };
-    let under_lmk = stored.under(&lmks, id)?;
+    let under_lmk = stored.under(lmks, id)?;
 
     let mut facts = Facts::default();
     facts.add_some("type", args.key_type.map_or(String::new(), keys::type_name));
     facts.add("clear", keys::digits(&key));
     facts.add("key", &*under_lmk).line("", format!("under LMK {id:02}")).json("lmk", id.into());
     if args.zmk.is_given() {
-        let zmk = args.zmk.read()?;
-        let variant = keys::lmk(&lmks, id)?.scheme() == LmkScheme::Variant;
+        let zmk = args.zmk.read(lmks)?;
+        let variant = lmks.get(id)?.scheme() == LmkScheme::Variant;
         let usual = if variant { args.scheme.unwrap_or_else(|| keys::usual_scheme(key.len())) } else { KeyScheme::S };
         let wrapped = args.zmk.wrap(&zmk.key, args.zmk_scheme.unwrap_or(usual), &key, attributes)?;
         facts.add("under zmk", wrapped).add("zmk kcv", keys::short_kcv(&zmk.key));

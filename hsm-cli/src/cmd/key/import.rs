@@ -4,6 +4,7 @@ use super::wrapping;
 use crate::exit::{report, usage};
 use crate::facts::Facts;
 use crate::keys::{self, AttributeArgs, Stored};
+use crate::lmks::Lmks;
 use crate::secret;
 use hsm_core::key_block::rules;
 use hsm_core::key_type::KeyType;
@@ -58,13 +59,12 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm key import`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let zmk = args.zmk.read()?;
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+    let zmk = args.zmk.read(lmks)?;
     let field = secret::get("key", &args.key)?;
     let expected = args.kcv.as_deref().map(|kcv| secret::hex("check value", kcv)).transpose()?;
     let unwrapped = args.zmk.unwrap(&zmk.key, &field)?;
-    let lmks = keys::lmks();
-    let lmk = keys::lmk(&lmks, args.lmk)?;
+    let lmk = lmks.get(args.lmk)?;
     // An R block's usage may be replaced by one that becomes it on export; an S block's stays.
     if let (Some(own), Some(wanted)) = (unwrapped.attributes, args.attributes.usage) {
         let wrong =
@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let attributes = args.attributes.of_key(&key, unwrapped.attributes, args.key_type).ok();
     let scheme = args.scheme.filter(|scheme| lmk.scheme() == LmkScheme::Variant || *scheme != KeyScheme::S);
     let stored = Stored { key: &key, attributes, key_type: args.key_type, scheme, component: false };
-    let under_lmk = stored.under(&lmks, args.lmk)?;
+    let under_lmk = stored.under(lmks, args.lmk)?;
 
     let check = hsm_core::kcv::check_value(&key).unwrap_or_default();
     let agrees = expected.as_ref().map(|expected| check.starts_with(expected));

@@ -3,13 +3,14 @@
 use crate::exit::report;
 use crate::facts::Facts;
 use crate::keys::{self, AttributeArgs, Source, Stored};
+use crate::lmks::Lmks;
 use hsm_core::key_type::KeyType;
 use hsm_core::lmk::LmkScheme;
 use hsm_core::scheme::KeyScheme;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-With --type the key is a cryptogram under the variant test LMK even without a scheme letter; des:DIGITS and aes:DIGITS are
+With --type the key is a cryptogram under a variant LMK even without a scheme letter; des:DIGITS and aes:DIGITS are
 clear. Moving a key from a key-block LMK to a variant LMK, as no HSM does, needs --type for the key as it becomes.
 
 Examples:
@@ -21,7 +22,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// Key under a test LMK, or clear; - reads it from standard input
+    /// Key under an LMK, or clear; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     key: String,
 
@@ -50,17 +51,16 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm key translate`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     let types: Vec<KeyType> = args.key_type.into_iter().collect();
     let untagged_cryptograms = !types.is_empty();
-    let source = Source { lmk: args.lmk, untagged_cryptograms, ..Source::new("key", &types) };
+    let source = Source { lmk: args.lmk, untagged_cryptograms, ..Source::new(lmks, "key", &types) };
     let opened = source.read(&args.key)?;
-    let lmks = keys::lmks();
-    let lmk = keys::lmk(&lmks, args.to)?;
+    let lmk = lmks.get(args.to)?;
     let attributes = args.attributes.of_key(&opened.key, opened.attributes, args.key_type).ok();
     let stored =
         Stored { key: &opened.key, attributes, key_type: args.key_type, scheme: args.scheme, component: false };
-    let key = stored.under(&lmks, args.to)?;
+    let key = stored.under(lmks, args.to)?;
     if opened.attributes.is_some() && lmk.scheme() == LmkScheme::Variant {
         report("note: a payShield moves no key from a key-block LMK to a variant LMK");
     }

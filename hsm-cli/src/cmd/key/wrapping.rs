@@ -2,6 +2,7 @@
 
 use crate::exit::usage;
 use crate::keys::{self, Opened, Source, cryptogram, tagged};
+use crate::lmks::Lmks;
 use anyhow::Context;
 use hsm_core::key_block::header::{Attributes, Family, Scope, Version};
 use hsm_core::key_block::optional::OptionalBlocks;
@@ -15,7 +16,7 @@ use hsm_core::{Algorithm, ClearKey};
 /// The wrapping key of a command and how it is used.
 #[derive(Debug, clap::Args)]
 pub(super) struct ZmkArgs {
-    /// ZMK or TMK: clear, or under a test LMK; - reads it from standard input
+    /// ZMK or TMK: clear, or under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     zmk: Option<String>,
 
@@ -58,9 +59,9 @@ impl ZmkArgs {
     }
 
     /// The ZMK.
-    pub(super) fn read(&self) -> anyhow::Result<Opened> {
+    pub(super) fn read(&self, lmks: &Lmks) -> anyhow::Result<Opened> {
         let zmk = self.zmk.as_deref().ok_or_else(|| usage("say the ZMK with --zmk"))?;
-        Source::new("ZMK", &[self.zmk_type]).read(zmk)
+        Source::new(lmks, "ZMK", &[self.zmk_type]).read(zmk)
     }
 
     /// A key under the ZMK.

@@ -2,7 +2,8 @@
 
 use crate::exit::usage;
 use crate::facts::Facts;
-use crate::keys::{self, AttributeArgs, Kind, Source, lmk, lmks, tagged};
+use crate::keys::{self, AttributeArgs, Kind, Source, tagged};
+use crate::lmks::Lmks;
 use hsm_core::Algorithm;
 use hsm_core::key_block::header::{Family, Scope, Version};
 use hsm_core::key_block::optional::{OptionalBlock, OptionalBlocks};
@@ -12,7 +13,7 @@ use hsm_core::lmk::LmkId;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-The key goes into a block under a clear KBPK (a ZMK, say) or, with --lmk, under a key-block test LMK: 01 AES, 02 TDES.
+The key goes into a block under a clear KBPK (a ZMK, say) or, with --lmk, under a key-block LMK (of the test LMKs 01 is AES, 02 TDES).
 Where several values are -, each takes a line of standard input: KBPK, key.
 
 Examples:
@@ -29,7 +30,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "LETTER", value_parser = super::version, required_unless_present = "lmk")]
     version: Option<Version>,
 
-    /// Key block protection key: clear, or under a test LMK; - reads it from standard input
+    /// Key block protection key: clear, or under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY", required_unless_present = "lmk", conflicts_with = "lmk")]
     kbpk: Option<String>,
 
@@ -37,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ID")]
     lmk: Option<u8>,
 
-    /// Key: clear (aes:DIGITS for AES, or say --algorithm), or an S block under a test LMK; - reads it from standard input
+    /// Key: clear (aes:DIGITS for AES, or say --algorithm), or an S block under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     key: String,
 
@@ -73,14 +74,14 @@ fn optional(text: &str) -> Result<OptionalBlock, String> {
 }
 
 /// Runs `hsm keyblock wrap`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     let version = args.version;
     let kbpk = match (&args.kbpk, version) {
-        (Some(kbpk), Some(version)) => Some((version, super::protection_key(version, kbpk)?)),
+        (Some(kbpk), Some(version)) => Some((version, super::protection_key(lmks, version, kbpk)?)),
         (Some(_), None) => return Err(usage("say the version of the block with --version")),
         (None, _) => None,
     };
-    let opened = Source { algorithm: args.algorithm.algorithm(), ..Source::new("key", &[]) }.read(&args.key)?;
+    let opened = Source { algorithm: args.algorithm.algorithm(), ..Source::new(lmks, "key", &[]) }.read(&args.key)?;
     let attributes = args.attributes.of_key(&opened.key, opened.attributes, None)?;
     let optional = OptionalBlocks::new(args.optional.clone()).map_err(refused)?;
     if !args.force && version.is_none_or(|version| version.family() == Family::Thales) {
@@ -100,8 +101,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         None => {
             let id = args.lmk.unwrap_or(1);
-            let lmks = lmks();
-            let protection = lmk(&lmks, id)?.protection_keys();
+            let protection = lmks.get(id)?.protection_keys();
             let protection =
                 protection.map_err(|_| usage(format!("LMK {id:02} is a variant LMK: it has no key blocks")))?;
             if version.is_some_and(|version| version != protection.version()) {

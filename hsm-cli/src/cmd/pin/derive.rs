@@ -2,6 +2,7 @@
 
 use super::inputs::{self, AccountArgs, IbmArgs, PvkArgs};
 use crate::facts::Facts;
+use crate::lmks::Lmks;
 use hsm_core::pin_verify::{self, Offset};
 use std::process::ExitCode;
 
@@ -44,10 +45,10 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm pin derive`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     let mut facts = Facts::default();
     if let Some(pvv) = args.pvv {
-        let pvk = args.pvk.read_pair()?;
+        let pvk = args.pvk.read_pair(lmks)?;
         let account = args.account.needed()?;
         let mut pins = Vec::new();
         for number in 0..10_000u16 {
@@ -66,7 +67,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(offset) => offset,
         None => inputs::offset("0000").map_err(crate::exit::usage)?,
     };
-    let natural = args.ibm.natural(&args.pvk.read()?, &args.account)?;
+    let natural = args.ibm.natural(lmks, &args.pvk.read(lmks)?, &args.account)?;
     let pin = offset.to_pin(&natural).map_err(|e| crate::exit::usage(format!("--offset: {e}")))?;
     facts.add("pin", inputs::text(&pin)).add("natural pin", inputs::text(natural.get(..pin.len()).unwrap_or_default()));
     facts.print(args.json)?;

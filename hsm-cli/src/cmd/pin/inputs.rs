@@ -1,7 +1,8 @@
 //! What the verification algorithms take, as options that several subcommands share.
 
 use crate::exit::usage;
-use crate::keys::{self, Source};
+use crate::keys::Source;
+use crate::lmks::Lmks;
 use crate::secret;
 use anyhow::bail;
 use hsm_core::cipher::BlockCipher;
@@ -60,15 +61,15 @@ impl AccountArgs {
 /// The PVK.
 #[derive(Debug, clap::Args)]
 pub(super) struct PvkArgs {
-    /// PIN verification key: clear, or a cryptogram or key block under a test LMK; - reads it from standard input
+    /// PIN verification key: clear, or a cryptogram or key block under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     pvk: String,
 }
 
 impl PvkArgs {
     /// The key.
-    pub(super) fn read(&self) -> anyhow::Result<ClearKey> {
-        let opened = Source::new("PVK", &[KeyType::PVK]).read(&self.pvk)?;
+    pub(super) fn read(&self, lmks: &Lmks) -> anyhow::Result<ClearKey> {
+        let opened = Source::new(lmks, "PVK", &[KeyType::PVK]).read(&self.pvk)?;
         if let Some(attributes) = opened.attributes {
             let id = attributes.usage.id();
             if !matches!(&id, b"V0" | b"V1" | b"V2") {
@@ -79,8 +80,8 @@ impl PvkArgs {
     }
 
     /// The pair that Visa's method needs.
-    pub(super) fn read_pair(&self) -> anyhow::Result<BlockCipher> {
-        let key = self.read()?;
+    pub(super) fn read_pair(&self, lmks: &Lmks) -> anyhow::Result<BlockCipher> {
+        let key = self.read(lmks)?;
         if key.len() != 16 {
             return Err(usage(format!("a PVV needs a PVK pair of 16 bytes, this key has {} (error 27)", key.len())));
         }
@@ -102,9 +103,14 @@ pub(super) struct IbmArgs {
 
 impl IbmArgs {
     /// The natural PIN, 16 digits.
-    pub(super) fn natural(&self, pvk: &ClearKey, account: &AccountArgs) -> anyhow::Result<Zeroizing<[u8; 16]>> {
+    pub(super) fn natural(
+        &self,
+        lmks: &Lmks,
+        pvk: &ClearKey,
+        account: &AccountArgs,
+    ) -> anyhow::Result<Zeroizing<[u8; 16]>> {
         let data = self.data.as_deref().ok_or_else(|| usage("the IBM method needs validation data: --data"))?;
-        let table = self.table()?;
+        let table = self.table(lmks)?;
         let field = match data.len() {
             16 => format!("P{data}"),
             _ => data.to_owned(),
@@ -116,11 +122,11 @@ impl IbmArgs {
         Ok(natural_pin(&pvk.cipher()?, &table, &data)?)
     }
 
-    fn table(&self) -> anyhow::Result<DecimalisationTable> {
+    fn table(&self, lmks: &Lmks) -> anyhow::Result<DecimalisationTable> {
         let table = match self.table.strip_prefix("lmk:") {
             None => DecimalisationTable::from_digits(self.table.as_bytes())
                 .map_err(|e| usage(format!("--table: {e}; an enciphered one is written lmk:DIGITS")))?,
-            Some(digits) => enciphered_table(digits)?,
+            Some(digits) => enciphered_table(lmks, digits)?,
         };
         if table.check() == Err(PinVerifyError::WeakTable) {
             crate::exit::report("note: the decimalisation table is too regular for the HSM's table checks (error 25)");
@@ -129,14 +135,13 @@ impl IbmArgs {
     }
 }
 
-/// A decimalisation table under pair 18-19, variant 1, of the variant test LMK (pins.md 4).
-fn enciphered_table(digits: &str) -> anyhow::Result<DecimalisationTable> {
+/// A decimalisation table under pair 18-19, variant 1, of the variant LMK 00 (pins.md 4).
+fn enciphered_table(lmks: &Lmks, digits: &str) -> anyhow::Result<DecimalisationTable> {
     let bytes = hex::decode(digits).filter(|bytes| bytes.len() == 8);
     let bytes = bytes.ok_or_else(|| usage("--table: an enciphered table has 16 hexadecimal digits"))?;
-    let lmks = keys::lmks();
     let variant = LmkVariant::new(1).unwrap_or(LmkVariant::ZERO);
     let under = LmkUse { pair: LmkPair::DECIMALISATION, variant, component: false };
-    let clear = variant::decrypt_under_lmk(keys::lmk(&lmks, 0)?, under, KeyScheme::Single, &bytes)?;
+    let clear = variant::decrypt_under_lmk(lmks.get(0)?, under, KeyScheme::Single, &bytes)?;
     let block = clear.key.bytes().first_chunk().ok_or_else(|| usage("--table: too short"))?;
     DecimalisationTable::from_packed(block).map_err(|_| usage("--table: not enciphered under LMK 00 (error 25)"))
 }

@@ -2,6 +2,7 @@
 
 use super::inputs::{self, AccountArgs, IbmArgs, PvkArgs};
 use crate::facts::Facts;
+use crate::lmks::Lmks;
 use hsm_core::pin_verify::Offset;
 use std::process::ExitCode;
 
@@ -36,10 +37,10 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm pin offset`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     let pin = inputs::pin(&args.pin)?;
-    let pvk = args.pvk.read()?;
-    let natural = args.ibm.natural(&pvk, &args.account)?;
+    let pvk = args.pvk.read(lmks)?;
+    let natural = args.ibm.natural(lmks, &pvk, &args.account)?;
     let offset = Offset::of_pin(&natural, pin.digits())?;
     let mut facts = Facts::default();
     facts.add("offset", String::from_utf8_lossy(&offset.to_field()));

@@ -2,6 +2,7 @@
 
 use super::inputs::{self, AccountArgs, PvkArgs};
 use crate::facts::Facts;
+use crate::lmks::Lmks;
 use hsm_core::pin_verify;
 use std::process::ExitCode;
 
@@ -37,9 +38,9 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm pin pvv`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     let pin = inputs::pin(&args.pin)?;
-    let pvk = args.pvk.read_pair()?;
+    let pvk = args.pvk.read_pair(lmks)?;
     let pvv = pin_verify::pvv(&pvk, &args.account.needed()?, args.pvki, pin.digits())?;
     let mut facts = Facts::default();
     facts.add("pvv", inputs::text(&pvv)).add("pvki", args.pvki.to_string());

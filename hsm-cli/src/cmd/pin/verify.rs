@@ -2,6 +2,7 @@
 
 use super::inputs::{self, AccountArgs, IbmArgs, PvkArgs};
 use crate::facts::Facts;
+use crate::lmks::Lmks;
 use hsm_core::pin_verify::{self, Offset};
 use std::process::ExitCode;
 
@@ -53,17 +54,17 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm pin verify`.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     let pin = inputs::pin(&args.pin)?;
     let mut facts = Facts::default();
     let good = if let Some(given) = args.pvv {
-        let pvk = args.pvk.read_pair()?;
+        let pvk = args.pvk.read_pair(lmks)?;
         let pvv = pin_verify::pvv(&pvk, &args.account.needed()?, args.pvki, pin.digits())?;
         facts.add("method", "Visa PVV").add("pvv of the pin", inputs::text(&pvv));
         pvv == given
     } else {
         let offset = args.offset.ok_or_else(|| crate::exit::usage("say --offset or --pvv"))?;
-        let natural = args.ibm.natural(&args.pvk.read()?, &args.account)?;
+        let natural = args.ibm.natural(lmks, &args.pvk.read(lmks)?, &args.account)?;
         let own = Offset::of_pin(&natural, pin.digits())?;
         facts.add("method", "IBM 3624").add("offset of the pin", String::from_utf8_lossy(&own.to_field()));
         pin_verify::verify_offset(&natural, pin.digits(), &offset, usize::from(args.check_length))?

@@ -1,10 +1,14 @@
-//! What a format may need besides the PIN, as options that encoding and decoding share.
+//! What a format may need besides the PIN, as options that the subcommands share.
 
 use crate::exit::usage;
+use crate::keys::{self, Source};
+use crate::lmks::Lmks;
 use crate::secret;
-use hsm_core::ClearKey;
+use hsm_core::Algorithm;
 use hsm_core::cipher::BlockCipher;
+use hsm_core::key_type::KeyType;
 use hsm_pinblock::{Account, Account12, BlockCipher16, Context, Format, Pad, Pan, Pin, PlusField, UdkA};
+use zeroize::Zeroizing;
 
 /// Account number, card key, old PIN and pad.
 #[derive(Debug, clap::Args)]
@@ -116,7 +120,41 @@ pub(super) fn format(name: &str) -> Result<Format, String> {
     Format::from_name(name).ok_or_else(|| "unknown format; `hsm pinblock formats` lists codes and names".to_owned())
 }
 
-/// A PIN encryption key given in clear.
+/// What a key under an LMK is.
+#[derive(Debug, clap::Args)]
+pub(super) struct KeyArgs {
+    /// Key that the block is enciphered with: clear, or under an LMK; - reads it from standard input
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+
+    /// Key type of a cryptogram, code or name [default: ZPK or TPK, whichever gives odd parity]
+    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
+    key_type: Option<KeyType>,
+
+    /// LMK of a cryptogram or key block [default: 00, or the one that suits the block]
+    #[arg(long, value_name = "ID")]
+    lmk: Option<u8>,
+}
+
+impl KeyArgs {
+    /// The text of the key, if there is one.
+    ///
+    /// # Errors
+    /// If standard input cannot be read.
+    pub(super) fn read(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
+        secret::get_optional("key", self.key.as_deref())
+    }
+
+    /// Takes a key as one for blocks of a format.
+    ///
+    /// # Errors
+    /// As [`pin_key`].
+    pub(super) fn open(&self, lmks: &Lmks, format: Format, text: &str) -> anyhow::Result<PinKey> {
+        pin_key(lmks, "key", format, text, self.key_type, self.lmk)
+    }
+}
+
+/// A PIN encryption key.
 pub(super) enum PinKey {
     /// DES or TDES.
     Des(BlockCipher),
@@ -127,20 +165,32 @@ pub(super) enum PinKey {
 /// An AES key as ISO format 4 uses it.
 pub(super) struct Aes(BlockCipher);
 
-impl PinKey {
-    /// Takes a key as one for blocks of a format.
-    ///
-    /// # Errors
-    /// Usage, for a length that the format's cipher does not have.
-    pub(super) fn new(format: Format, digits: &str) -> anyhow::Result<Self> {
-        let bytes = secret::hex("key", digits)?;
-        let wrong = |e| usage(format!("--key: {e}"));
-        Ok(if format == Format::Iso4 {
-            Self::Aes(Aes(ClearKey::aes(&bytes).and_then(|key| key.cipher()).map_err(wrong)?))
-        } else {
-            Self::Des(ClearKey::des(&bytes).and_then(|key| key.cipher()).map_err(wrong)?)
-        })
+/// Opens a key, clear or under an LMK, for blocks of a format.
+///
+/// # Errors
+/// Usage for text that is no key, or one of another cipher than the format's; failure for one that does not open.
+pub(super) fn pin_key(
+    lmks: &Lmks,
+    name: &str,
+    format: Format,
+    text: &str,
+    key_type: Option<KeyType>,
+    lmk: Option<u8>,
+) -> anyhow::Result<PinKey> {
+    let algorithm = if format == Format::Iso4 { Algorithm::Aes } else { Algorithm::Des };
+    let types: Vec<KeyType> = match key_type {
+        Some(key_type) => vec![key_type],
+        None => {
+            [Some(KeyType::ZPK), Some(KeyType::tpk(false)), Some(KeyType::tpk(true))].into_iter().flatten().collect()
+        }
+    };
+    let key = Source { algorithm, lmk, ..Source::new(lmks, name, &types) }.open(text)?.key;
+    if key.algorithm() != algorithm {
+        let needed = if algorithm == Algorithm::Aes { "an AES key" } else { "a DES or TDES key" };
+        return Err(usage(format!("the {name}: {format} needs {needed}")));
     }
+    let cipher = key.cipher().map_err(|e| usage(format!("the {name}: {e}")))?;
+    Ok(if algorithm == Algorithm::Aes { PinKey::Aes(Aes(cipher)) } else { PinKey::Des(cipher) })
 }
 
 impl BlockCipher16 for Aes {
