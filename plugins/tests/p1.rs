@@ -778,6 +778,9 @@ fn accounts_of_stored_pins_can_be_changed() {
         for device in Device::each(|settings| settings.lmk_pin_mode = mode) {
             let answer = device.ask("QK", "{pin}{a}550000025321");
             assert_eq!(answer[2..], device.stored("1234", "550000025321"));
+            let longer = device.ask("QK", "{pin}FFFFFF{a}FFF123550000025321");
+            assert_eq!(longer, answer, "accounts of 18 characters as with format 04");
+            assert_eq!(device.ask("QK", "{pin}FFFFFF{a}F1F123550000025321"), "22");
         }
         let off = Device::variant(|settings| (settings.lmk_pin_mode, settings.lmk_pin_account_change) = (mode, false));
         assert_eq!(off.ask("QK", "{pin}{a}550000025321"), "17");

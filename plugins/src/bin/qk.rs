@@ -3,8 +3,8 @@
 //! | Field | Length | Notes |
 //! |---|---|---|
 //! | PIN under the LMK | LN | `J` + 32H under an AES LMK |
-//! | Old account number | 12N | |
-//! | New account number | 12N | |
+//! | Old account number | 12N | 18 characters if the new one has 18 |
+//! | New account number | 12N | 18 characters as with PIN block format 04 |
 //!
 //! Response: PIN under the LMK LN, `J` + 32H under an AES LMK. Errors: 14, 15, 17 disabled by a setting, 22, 46. Source: pins.md
 //! 2.36.
@@ -20,8 +20,11 @@ command! {
 
 fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let pin = req.lmk_pin("PIN under the LMK")?;
-    let old = req.account_12("Old account number")?;
-    let new = req.account_12("New account number")?;
+    // Nothing says which form the accounts have but their length.
+    let characters = req.rest().iter().take_while(|c| c.is_ascii_digit() || **c == b'F').count();
+    let format = if characters >= 36 { *b"04" } else { *b"01" };
+    let old = req.account("Old account number", &[format])?;
+    let new = req.account("New account number", &[format])?;
     req.end()?;
 
     hsm.lmk_pin_account_change_allowed()?;
