@@ -4,6 +4,7 @@ mod block;
 mod private;
 mod public;
 mod signature;
+mod tr34;
 mod transport;
 
 use super::Session;
@@ -16,7 +17,7 @@ use crate::lmk::{LmkAlgorithm, LmkScheme};
 use crate::rsa_encoding::PublicKeyEncoding;
 use hsm_plugin_sdk::abi::{
     AsymmetricOps, CertificateParts, ErrorCode, ImportedKey, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, RsaPadding,
-    SignatureMethod,
+    SignatureMethod, Tr34Exchange, Tr34Token,
 };
 use private::{PrivateKey, RSA_KEY_TYPES};
 use public::public_mac;
@@ -269,6 +270,17 @@ impl AsymmetricOps for Session {
         key: ImportedKey,
     ) -> Result<(KeyHandle, Vec<u8>), ErrorCode> {
         self.decrypt_key(private, padding, data, key)
+    }
+
+    fn tr34_export(
+        &mut self,
+        key: KeyHandle,
+        private: KeyHandle,
+        exchange: Tr34Exchange<'_>,
+        attributes: KeyAttributes<'_>,
+        version: u8,
+    ) -> Result<Tr34Token, ErrorCode> {
+        self.export_tr34(key, private, exchange, &attributes, version)
     }
 }
 
