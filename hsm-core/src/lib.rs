@@ -32,6 +32,7 @@ pub mod rsa_encoding;
 pub mod scheme;
 mod session;
 mod settings;
+pub mod tr34;
 pub mod user_storage;
 pub mod variant;
 

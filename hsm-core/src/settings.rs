@@ -95,6 +95,8 @@ pub struct Settings {
     pub strong_keys_under_weak_lmk: bool,
     /// Whether B0 may bring a key from scheme U or T back to X9.17 form; without it 26.
     pub scheme_downgrade: bool,
+    /// Whether B8 encodes as the printed samples of TR-34 do; without it as CMS.
+    pub tr34_sample_encoding: bool,
 }
 
 impl Settings {
@@ -177,6 +179,7 @@ impl Default for Settings {
             check_key_validity: false,
             strong_keys_under_weak_lmk: true,
             scheme_downgrade: false,
+            tr34_sample_encoding: false,
         }
     }
 }

@@ -23,7 +23,7 @@ pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, NaturalPinHan
 pub use ops::{
     AsymmetricOps, AuthorisationOps, BaseOps, CardOps, CertificateParts, DukptOps, EmvOps, FieldKind, Host,
     ImportedKey, KeyOps, MigrationOps, OpInfo, Operation, PinOps, PrintOps, RsaPadding, SignatureAlgorithm,
-    SignatureMethod, StorageOps, VerifyOps, operations,
+    SignatureMethod, StorageOps, Tr34Exchange, Tr34Token, VerifyOps, operations,
 };
 
 /// Version of everything in this module. A host refuses a module that was built for another one.

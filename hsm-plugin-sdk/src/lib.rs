@@ -12,7 +12,7 @@ mod response;
 
 pub use abi::{
     AccountField, AccountForm, CertificateParts, ErrorCode, FieldKind, Host, ImportedKey, KeyAttributes, KeyHandle,
-    KeyPurpose, NaturalPinHandle, PinHandle, RsaPadding, SignatureAlgorithm, SignatureMethod,
+    KeyPurpose, NaturalPinHandle, PinHandle, RsaPadding, SignatureAlgorithm, SignatureMethod, Tr34Exchange, Tr34Token,
 };
 pub use command::{Command, respond};
 pub use hsm::Hsm;

@@ -331,6 +331,15 @@ pub fn read_data_block_type(req: &mut Request<'_>, delimiter: u8) -> Result<bool
     }
 }
 
+/// Reads a field that has one value only, as far as is known.
+///
+/// # Errors
+/// 15 for another value.
+pub fn constant(req: &mut Request<'_>, name: &'static str, value: &'static [u8]) -> Result<()> {
+    let at = req.offset();
+    if req.text(name, value.len())? == value { Ok(()) } else { Err(req.refuse(name, at, "has an unknown value")) }
+}
+
 /// Reads 4N length and that many bytes. 80 for no data or data that ends early.
 ///
 /// # Errors

@@ -1,67 +1,15 @@
 //! The commands on RSA and elliptic-curve keys: round trips, published examples, error codes, and bytes that mean nothing.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::asymmetric::{Pair, answer, der_len, generate, good, hex, join, module, refused};
 use hsm_core::lmk::Lmk;
 use hsm_core::user_storage::SlotSize;
 use hsm_core::{ChangeEntry, ChangeRole, ClearKey, LmkSlots, SecurityModule, Session, Settings};
 use hsm_plugin_sdk::abi::ErrorCode;
 use proptest::prelude::*;
 use std::sync::{Arc, OnceLock};
-
-/// Slot 00 variant, 01 AES key blocks, 02 TDES key blocks.
-fn module() -> SecurityModule {
-    SecurityModule::with_test_lmks()
-}
-
-fn answer(module: &SecurityModule, code: &str, body: &[u8]) -> Vec<u8> {
-    let code: [u8; 2] = code.as_bytes().try_into().unwrap();
-    let command = hsm_plugins::COMMANDS.iter().find(|command| command.code == code).unwrap();
-    let mut session = Session::new(module.clone());
-    session.begin(code, None);
-    command.respond(body, &mut session, false)
-}
-
-/// The fields of a response with 00.
-#[track_caller]
-fn good(module: &SecurityModule, code: &str, body: &[u8]) -> Vec<u8> {
-    let answer = answer(module, code, body);
-    assert!(answer.starts_with(b"00"), "{code} answered {}", answer.escape_ascii());
-    answer[2..].to_vec()
-}
-
-#[track_caller]
-fn refused(module: &SecurityModule, code: &str, body: &[u8], error: &str) {
-    let answer = answer(module, code, body);
-    // A byte 19 near the end of an unread binary field is taken for the beginning of a message trailer.
-    let (fields, trailer) = answer.split_at(error.len().min(answer.len()));
-    assert_eq!(fields.escape_ascii().to_string(), error, "{code} {}", body.escape_ascii());
-    assert!(trailer.is_empty() || trailer[0] == 0x19 && body.ends_with(trailer));
-}
-
-fn join(parts: &[&[u8]]) -> Vec<u8> {
-    parts.concat()
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
-}
-
-fn der_len(der: &[u8]) -> usize {
-    hsm_core::rsa_encoding::der_len(der).unwrap()
-}
-
-/// A key pair from EI: public key, and the private key with its length field.
-#[derive(Clone)]
-struct Pair {
-    public: Vec<u8>,
-    private: Vec<u8>,
-}
-
-fn generate(module: &SecurityModule, fields: &str) -> Pair {
-    let response = good(module, "EI", fields.as_bytes());
-    let (public, private) = response.split_at(der_len(&response));
-    Pair { public: public.to_vec(), private: private.to_vec() }
-}
 
 /// An LMK, how a request names it, and what a request adds to it.
 struct Kind {

@@ -245,6 +245,8 @@ table! {
         strong_keys_under_weak_lmk = settings.strong_keys_under_weak_lmk;
         "Whether B0 may bring a key from scheme U or T back to X9.17 form: otherwise 26."
         scheme_downgrade = settings.scheme_downgrade;
+        "Whether B8 encodes EnvelopedData and signed attributes as the printed samples of TR-34 (2012): otherwise as CMS."
+        tr34_sample_encoding = settings.tr34_sample_encoding;
         "Whether a request on the port of an LMK may name that LMK only: otherwise 13."
         require_port_lmk = settings.require_port_lmk;
         "Whether activities are authorised one by one. Otherwise there is one authorised state for each LMK."

@@ -13,7 +13,10 @@ mod print;
 mod storage;
 mod verify;
 
-pub use asymmetric::{AsymmetricOps, CertificateParts, ImportedKey, RsaPadding, SignatureAlgorithm, SignatureMethod};
+pub use asymmetric::{
+    AsymmetricOps, CertificateParts, ImportedKey, RsaPadding, SignatureAlgorithm, SignatureMethod, Tr34Exchange,
+    Tr34Token,
+};
 pub use authorisation::AuthorisationOps;
 pub use base::{BaseOps, FieldKind};
 pub use card::CardOps;

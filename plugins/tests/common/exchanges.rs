@@ -119,7 +119,7 @@ fn set(settings: &mut Settings, name: &str, value: &str) {
             tokens_in_translation tokens_in_verification format_34_output diebold_test_algorithm authorise_all
             authorise_diagnostics multiple_activities require_port_lmk sensitive_export trusted_export_only
             trusted_import_only zmk_export zmk_import hide_key_length ignore_block_lmk_id check_key_validity
-            strong_keys_under_weak_lmk scheme_downgrade
+            strong_keys_under_weak_lmk scheme_downgrade tr34_sample_encoding
         },
     }
 }

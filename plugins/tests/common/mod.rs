@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(dead_code, unreachable_pub, reason = "each test program uses some of it")]
 
+pub mod asymmetric;
 pub mod exchanges;
 
 use hsm_core::lmk::{Lmk, LmkPair};

@@ -195,7 +195,7 @@ impl Session {
     }
 
     /// A random key: DES keys with odd parity and parts that differ and are not weak.
-    pub(super) fn random_key(&mut self, algorithm: Algorithm, len: usize) -> Result<ClearKey, ErrorCode> {
+    pub(in crate::session) fn random_key(&mut self, algorithm: Algorithm, len: usize) -> Result<ClearKey, ErrorCode> {
         loop {
             let mut bytes = Zeroizing::new(vec![0u8; len]);
             self.random.fill_bytes(&mut bytes);

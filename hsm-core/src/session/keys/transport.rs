@@ -43,18 +43,7 @@ impl Session {
                 self.export_thales(&wrapping_key, attributes, &key)
             }
             (b'R', attributes) => {
-                let (attributes, optional) = match attributes {
-                    Some(attributes) => {
-                        let attributes = self.narrowed(attributes, given, ExportForm::KeyBlock)?;
-                        let attributes = rules::to_x9143(&attributes)
-                            .or_else(|error| self.refuse_block("export in a TR-31 block", error))?;
-                        // Blocks with numbers are Thales' own.
-                        let is_x9143 = |block: &&OptionalBlock| !block.id().iter().all(u8::is_ascii_digit);
-                        let optional = key.optional.iter().filter(is_x9143);
-                        (attributes, self.joined_optional(optional, &OptionalBlocks::NONE)?)
-                    }
-                    None => self.tr31_attributes(&key, given)?,
-                };
+                let (attributes, optional) = self.x9143_attributes(&key, attributes, given)?;
                 self.export_tr31(&wrapping_key, attributes, &optional, key.key(), version)
             }
             (_, attributes) => {
@@ -173,7 +162,12 @@ impl Session {
         self.require_activity("import", &usage.to_string())
     }
 
-    fn may_export(&mut self, key: &OpenKey, attributes: Option<&Attributes>) -> Result<(), ErrorCode> {
+    /// Whether a key may be exported now, by its key type or by its usage: 17, 29.
+    pub(in crate::session) fn may_export(
+        &mut self,
+        key: &OpenKey,
+        attributes: Option<&Attributes>,
+    ) -> Result<(), ErrorCode> {
         let Some(Attributes { usage, .. }) = attributes else { return self.may_export_type(key.purpose) };
         if usage.id() == ZMK_USAGE && !self.state.settings.zmk_export {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "export of ZMKs is disabled");
@@ -200,6 +194,24 @@ impl Session {
             Ok(attributes) => Ok(attributes),
             Err(error) => self.refuse_block("export", error),
         }
+    }
+
+    /// The attributes and optional blocks that a key has outside of the LMK in the terms of X9.143: those of its key block, or those that
+    /// a request gives a key of a variant LMK.
+    pub(in crate::session) fn x9143_attributes(
+        &mut self,
+        key: &OpenKey,
+        attributes: Option<Attributes>,
+        given: &KeyAttributes<'_>,
+    ) -> Result<(Attributes, OptionalBlocks), ErrorCode> {
+        let Some(attributes) = attributes else { return self.tr31_attributes(key, given) };
+        let attributes = self.narrowed(attributes, given, ExportForm::KeyBlock)?;
+        let attributes =
+            rules::to_x9143(&attributes).or_else(|error| self.refuse_block("export in a TR-31 block", error))?;
+        // Blocks with numbers are Thales' own.
+        let is_x9143 = |block: &&OptionalBlock| !block.id().iter().all(u8::is_ascii_digit);
+        let optional = key.optional.iter().filter(is_x9143);
+        Ok((attributes, self.joined_optional(optional, &OptionalBlocks::NONE)?))
     }
 
     /// The attributes and optional blocks that a request gives a key of a variant LMK for a TR-31 block.

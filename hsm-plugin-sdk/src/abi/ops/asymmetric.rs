@@ -124,6 +124,58 @@ impl Wire<'_> for CertificateParts {
     }
 }
 
+/// Who sends a key to whom in a TR-34 key token, and what the receiver asked for (keys.md 7 `B8`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tr34Exchange<'a> {
+    /// The sender's certificate: DER of an `IssuerAndSerialNumber`.
+    pub kdh_credential: &'a [u8],
+    /// The receiver's, likewise.
+    pub krd_credential: &'a [u8],
+    /// The receiver's RSA public key, encoding 02.
+    pub krd_public_key: &'a [u8],
+    /// The receiver's random number, 8 to 16 bytes.
+    pub nonce: &'a [u8],
+}
+
+impl<'a> Wire<'a> for Tr34Exchange<'a> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.kdh_credential.put(out);
+        self.krd_credential.put(out);
+        self.krd_public_key.put(out);
+        self.nonce.put(out);
+    }
+    fn get(from: &mut Reader<'a>) -> Option<Self> {
+        Some(Self {
+            kdh_credential: Wire::get(from)?,
+            krd_credential: Wire::get(from)?,
+            krd_public_key: Wire::get(from)?,
+            nonce: Wire::get(from)?,
+        })
+    }
+}
+
+/// What the host makes a TR-34 key token of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tr34Token {
+    /// The signed attributes, as a SET.
+    pub attributes: Vec<u8>,
+    /// The `EnvelopedData`.
+    pub envelope: Vec<u8>,
+    /// The sender's signature over the attributes: RSA, PKCS#1 v1.5, SHA-256.
+    pub signature: Vec<u8>,
+}
+
+impl Wire<'_> for Tr34Token {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.attributes.put(out);
+        self.envelope.put(out);
+        self.signature.put(out);
+    }
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Self { attributes: Wire::get(from)?, envelope: Wire::get(from)?, signature: Wire::get(from)? })
+    }
+}
+
 host_operations! {
     /// Operations on RSA and elliptic-curve keys.
     ///
@@ -238,5 +290,18 @@ host_operations! {
             data: &[u8],
             key: ImportedKey,
         ) -> (KeyHandle, Vec<u8>);
+
+        /// Exports a key to a receiver in the parts of a TR-34 key token, signed with the sender's private key.
+        ///
+        /// 15 for a credential or nonce that is none, 17, 27 for a single-length key, 29, 83 unless the key block version is A, B or C, A6
+        /// unless the key wraps keys (a ZMK or TMK, usage K0, K1, 51 or 52), A7 unless it is a TDES key, AA; attributes as
+        /// `key_export_block`, public key as `public_key_length` and `key_encrypt`, private key as `signature_generate`.
+        @slow fn tr34_export(
+            key: KeyHandle,
+            private: KeyHandle,
+            exchange: Tr34Exchange<'_>,
+            attributes: KeyAttributes<'_>,
+            version: u8,
+        ) -> Tr34Token;
     }
 }
