@@ -13,6 +13,7 @@ use crate::authorisation::{Activity, PersistenceError};
 use crate::lmk::Lmk;
 use crate::lmk_store::{self, StoreError, StoreSecret};
 use crate::module::{LmkSlots, MAX_LMK_ID, SecurityModule};
+use crate::printer::DocumentForm;
 use crate::settings::Settings;
 use field::{Given, choice};
 use std::collections::BTreeMap;
@@ -223,6 +224,7 @@ pub struct Plugins {
 #[allow(missing_docs, reason = "the table of settings describes each field")]
 pub struct Printing {
     pub printer: Option<PathBuf>,
+    pub printer_form: DocumentForm,
 }
 
 /// What is logged, and how.
@@ -309,7 +311,7 @@ impl Config {
                 plugin_host_calls: 10_000,
                 plugin_deadline: Duration::from_millis(500),
             },
-            printing: Printing { printer: None },
+            printing: Printing { printer: None, printer_form: DocumentForm::Text },
             logging: Logging { log_level: LogLevel::Info, log_format: LogFormat::Text, trace: false },
         }
     }

@@ -271,6 +271,8 @@ pub enum FormatError {
 pub struct PrintFormat {
     text: Vec<u8>,
     symbols: Vec<Symbol>,
+    /// Whether the text ends with a whole symbol.
+    whole: bool,
 }
 
 impl PrintFormat {
@@ -287,7 +289,13 @@ impl PrintFormat {
                 return Err(FormatError::TooLong);
             }
         }
-        Ok(Self { text: text.to_vec(), symbols })
+        Ok(Self { text: text.to_vec(), symbols, whole: at == text.len() })
+    }
+
+    /// Whether the format is finished: its text does not end in the middle of a symbol.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The format with further text.
@@ -464,6 +472,7 @@ mod tests {
             let whole = PrintFormat::parse(format!("{first}{then}").as_bytes()).unwrap();
             let parts = PrintFormat::parse(first.as_bytes()).unwrap().extended(then.as_bytes()).unwrap();
             assert_eq!(whole, parts, "{first} {then}");
+            assert!(whole.is_whole() && !PrintFormat::parse(first.as_bytes()).unwrap().is_whole(), "{first}");
             assert!(!whole.symbols.is_empty());
         }
         assert!(PrintFormat::parse(&[b'A'; MAX_SYMBOLS]).is_ok());

@@ -105,6 +105,7 @@ plugin_host_calls = 16
 plugin_deadline = 0.25
 [printing]
 printer = 'e'
+printer_form = 'pdf'
 [logging]
 log_level = 'trace'
 log_format = 'json'

@@ -41,7 +41,12 @@ impl core::fmt::Debug for Request<'_> {
 pub struct KeyField<'h> {
     purpose: KeyPurpose,
     bytes: &'h [u8],
+    /// The first characters of a key block, also of one in user storage; zeros for another key.
+    header: [u8; HEADER_LEN],
 }
+
+/// Tag, version, length, usage and algorithm.
+const HEADER_LEN: usize = 9;
 
 impl core::fmt::Debug for KeyField<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -62,23 +67,30 @@ impl<'h> KeyField<'h> {
         self.bytes
     }
 
-    /// The scheme letter, or `None` for an untagged key.
+    /// The scheme letter, `K` for a reference into user storage, or `None` for an untagged key. A reference to a key block has the
+    /// block's.
     #[must_use]
     pub fn scheme(&self) -> Option<u8> {
+        if self.is_key_block() {
+            return self.header.first().copied();
+        }
         self.bytes.first().copied().filter(|c| !c.is_ascii_hexdigit())
+    }
+
+    fn is_key_block(&self) -> bool {
+        matches!(self.header.first(), Some(b'S' | b'R'))
     }
 
     /// Whether the field is a key block with an AES key.
     #[must_use]
     pub fn is_aes(&self) -> bool {
-        matches!(self.bytes.first(), Some(b'S' | b'R')) && self.bytes.get(8) == Some(&b'A')
+        self.is_key_block() && self.header.get(8) == Some(&b'A')
     }
 
     /// Whether the field is a key block with a base derivation key.
     #[must_use]
     pub fn is_bdk(&self) -> bool {
-        matches!(self.bytes.first(), Some(b'S' | b'R'))
-            && matches!(self.bytes.get(6..8), Some(b"B0" | b"41" | b"42" | b"43" | b"44"))
+        self.is_key_block() && matches!(self.header.get(6..8), Some(b"B0" | b"41" | b"42" | b"43" | b"44"))
     }
 
     /// The same field for another purpose, where a later field decides what the key is.
@@ -174,6 +186,14 @@ impl<'h> Request<'h> {
     /// 15 for a short field or another character.
     pub fn hex_digits(&mut self, name: &'static str, len: usize) -> Result<&'h [u8]> {
         self.checked(name, FieldKind::Hex, len, u8::is_ascii_hexdigit, "must be hexadecimal digits")
+    }
+
+    /// Reads `len` bytes that no trace may show.
+    ///
+    /// # Errors
+    /// 15 for a short field.
+    pub fn secret_bytes(&mut self, name: &'static str, len: usize) -> Result<&'h [u8]> {
+        self.take(name, FieldKind::Secret, len)
     }
 
     /// Reads `2 * len` hexadecimal digits as `len` bytes.
@@ -553,7 +573,22 @@ impl<'h> Request<'h> {
         if rest.len() < len || !digits.into_iter().all(hexadecimal) {
             return Err(self.refuse(name, self.pos, "is short or not hexadecimal"));
         }
-        Ok(KeyField { purpose, bytes: self.take(name, FieldKind::Key, len)? })
+        let bytes = self.take(name, FieldKind::Key, len)?;
+        Ok(KeyField { purpose, bytes, header: self.block_header(bytes)? })
+    }
+
+    /// The header of a key field that is a key block or a reference to one.
+    fn block_header(&self, field: &[u8]) -> Result<[u8; HEADER_LEN]> {
+        let stored = match field {
+            [b'K', index @ ..] if index.len() == 3 && self.hsm.storage_slot()? == 0 => {
+                let index = index.iter().fold(0, |n, digit| n << 4 | u16::from(nibble(*digit)));
+                Some(self.hsm.storage_block_header(index)?)
+            }
+            _ => None,
+        };
+        let text = stored.as_deref().unwrap_or(field);
+        let block = text.first_chunk().filter(|_| matches!(text.first(), Some(b'S' | b'R')));
+        Ok(block.copied().unwrap_or_default())
     }
 
     fn checked(

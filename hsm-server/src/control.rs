@@ -69,6 +69,8 @@ pub enum Request {
         /// Its value, as an environment variable would have it.
         value: String,
     },
+    /// Allows PIN verification again after fraud detection stopped it, as console command A7.
+    Unlock,
     /// Reads plugins and settings again.
     Reload,
     /// Stops the emulator.
@@ -91,6 +93,7 @@ impl Request {
             Self::Get { key: None } => json!({"op": "get"}),
             Self::Get { key } => json!({"op": "get", "key": key}),
             Self::Set { key, value } => json!({"op": "set", "key": key, "value": value}),
+            Self::Unlock => json!({"op": "unlock"}),
             Self::Reload => json!({"op": "reload"}),
             Self::Stop { now } => json!({"op": "stop", "now": now}),
         }
@@ -118,13 +121,18 @@ impl Request {
                 let key = text(&mut fields, "key")?.ok_or_else(missing)?;
                 Self::Set { key, value: text(&mut fields, "value")?.ok_or_else(missing)? }
             }
+            Some("unlock") => Self::Unlock,
             Some("reload") => Self::Reload,
             Some("stop") => match fields.remove("now") {
                 None => Self::Stop { now: false },
                 Some(Value::Bool(now)) => Self::Stop { now },
                 Some(_) => return Err("\"now\" must be true or false".to_owned()),
             },
-            _ => return Err("\"op\" must be authorize, cancel, status, lmk, get, set, reload or stop".to_owned()),
+            _ => {
+                return Err(
+                    "\"op\" must be authorize, cancel, status, lmk, get, set, unlock, reload or stop".to_owned()
+                );
+            }
         };
         match fields.keys().next() {
             None => Ok(request),
@@ -452,6 +460,7 @@ impl<A: Actions> ModuleControl<A> {
         status.insert("pid".to_owned(), json!(std::process::id()));
         status.insert("uptime".to_owned(), json!(self.started.elapsed().unwrap_or_default().as_secs()));
         status.insert("default_lmk".to_owned(), json!(lmks.default));
+        status.insert("pin_verification_locked".to_owned(), json!(self.module.pin_verification_locked()));
         status.insert("multiple_activities".to_owned(), json!(settings.multiple_activities));
         status.insert("authorised".to_owned(), Value::Object(activities.collect()));
         Value::Object(status)
@@ -499,6 +508,15 @@ impl<A: Actions> Control for ModuleControl<A> {
                 log::info!("control socket: {key} = {shown}");
                 self.module.set_settings(changed);
                 Ok(json!({key: shown}))
+            }
+            Request::Unlock => {
+                if !self.module.unlock_pin_verification() {
+                    return Err(
+                        "the number of attacks has reached its limit: only new LMKs unlock PIN verification".to_owned()
+                    );
+                }
+                log::info!("control socket: PIN verification is unlocked");
+                Ok(json!({"pin_verification_locked": false}))
             }
             Request::Reload => {
                 self.actions.reload()?;

@@ -191,6 +191,7 @@ pub fn verify_pvv<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurpose)
     let key = hsm.open_source(&key)?;
     let pvk = open_pvk_pair(hsm, &pvk)?;
     hsm.pin_format(format)?;
+    hsm.account_check(account)?;
     hsm.account_check(verification_account)?;
     let pin = hsm.pin_decode(key, format, &block, account)?;
     verified(hsm.pvv_verify(pin, pvk, verification_account, pvki, pvv)?)?;
@@ -240,7 +241,7 @@ pub fn translate_block<'h>(
     let from = req.digit_array("Source PIN block format")?;
     let to = req.digit_array("Destination PIN block format")?;
     let account = req.account("Account number", &[from, to])?;
-    let destination_account = req.destination_account(account)?;
+    let destination_account = req.destination_account(account, to)?;
     req.end()?;
 
     let source = hsm.open_source(source)?;

@@ -14,6 +14,7 @@ use hsm_core::lmk_pin::{PinAlgorithm, PinMode};
 use hsm_core::pin_verify::{DecimalisationTable, ValidationData, natural_pin, pvv};
 use hsm_core::scheme::KeyScheme;
 use hsm_core::variant::{LmkUse, encrypt_under_lmk};
+use hsm_core::user_storage::SlotSize;
 use hsm_core::{ClearKey, Clock, FraudLimits, LmkSlots, SecurityModule, Session, Settings, hex, lmk_table};
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -669,6 +670,7 @@ fn a_pvv_may_be_for_another_account_than_the_block() {
         assert_eq!(device.ask(code, &format!("{key}01{{a}};{other}1{pvv}")), "00");
         assert_eq!(device.ask(code, &format!("{key}01{{a}};{other}18697")), "01");
         assert_eq!(device.ask(code, &format!("{key}01{{a}};12341234123X1{pvv}")), "22");
+        assert_eq!(device.ask(code, &format!("{key}0540000012345F;{other}1{pvv}")), "22", "the account of the block");
         let off = Device::variant(|settings| settings.tokens_in_verification = false);
         assert_eq!(off.ask(code, &format!("{key}01{{a}};{other}1{pvv}")), "15");
     }
@@ -713,6 +715,13 @@ fn decimalisation_tables_are_plain_by_setting_only() {
     ] {
         let answer = device.ask("DE", &format!("{{pvk1}}{{pin}}04{{a}}{table}4000001N3456"));
         assert_eq!(&answer[..2], code, "{table}");
+    }
+    let variable = Settings { user_storage: SlotSize::Variable, ..Settings::default() };
+    let storing = Device::new(Lmk::test_keyblock_aes(), variable);
+    for (index, table) in [("019", "L7E852B114933025E9389968E16B8CAAB"), ("01A", "7E852B114933025E9389968E16B8CAAB")] {
+        assert_eq!(storing.ask("LA", &format!("K{index}{:04}{table}", table.len())), "00");
+        let answer = storing.ask("DE", &format!("{{pvk1}}{{pin}}04{{a}}K{index}4000001N3456"));
+        assert_eq!(&answer[..2], "00", "{table}");
     }
 }
 

@@ -196,6 +196,45 @@ fn g0_puts_a_token_in_place_of_the_pan_where_the_setting_says() {
 }
 
 #[test]
+fn g0_checks_an_account_that_no_format_uses() {
+    let mut hsm = Hsm::new(|_| {});
+    for (formats, account) in [("0505", "!!!!????...."), ("0501", "40000012345F")] {
+        hsm.refuses("22", &format!("G0{BDK}{ZPK}{KSN}0000000000000000{formats}{account}"));
+    }
+}
+
+#[test]
+fn references_to_key_blocks_are_what_the_blocks_say() {
+    let mut hsm = Hsm::new(|settings| settings.user_storage = SlotSize::Variable);
+    let clear_zpk = 0x13F10E5D868A529E_13F10E5D868A529D_u128.to_be_bytes();
+    let (zpk, bdk) = (tdes_block(b"72", ModeOfUse::Any, &clear_zpk), tdes_block(b"B0", ModeOfUse::Derive, &CLEAR_BDK));
+    let aes_zpk = aes_block(b"P0", ModeOfUse::Any, &[0x42; 32]);
+    for (index, block) in [("017", &bdk), ("018", &aes_zpk), ("019", &zpk)] {
+        hsm.ok(&format!("LAK{index}{:04}{block}", block.len()));
+    }
+    let there = hsm.ok(&format!("G0{bdk}{zpk}{KSN}{BLOCK}0101{ACCOUNT}%02"));
+    assert_eq!(hsm.ok(&format!("G0K017K019{KSN}{BLOCK}0101{ACCOUNT}%02")), there);
+    // From a BDK to a BDK, both of them stored.
+    assert_eq!(hsm.ok(&format!("G0K017K017{KSN}{KSN}{BLOCK}0101{ACCOUNT}%02")), format!("04{BLOCK}01"));
+    let aes_bdk = aes_block(b"B0", ModeOfUse::Derive, &0xFEDCBA9876543210_F1F1F1F1F1F1F1F1_u128.to_be_bytes());
+    let (ksn, block) = ("A05123456789012345600000001", "A912150391AB65A67E52883D81CE2D15");
+    let aes = hsm.ok(&format!("G0{aes_bdk}K018{ksn}{block}48484111111111111111;%01"));
+    // The ISO-4 block differs each time; its length is that of an AES block.
+    let again = hsm.ok(&format!("CCK018K01812{}48484111111111111111;%01", &aes[2..34]));
+    assert_eq!((&again[..2], &again[34..]), ("04", "48"));
+    hsm.refuses("12", &format!("G0K01AK019{KSN}{BLOCK}0101{ACCOUNT}%02"));
+}
+
+#[test]
+fn a_token_has_the_form_of_the_destination_format() {
+    let mut hsm = Hsm::new(|settings| settings.tokens_in_translation = true);
+    let block = hsm.ok(&format!("G0{BDK}{ZPK}{KSN}{BLOCK}0101{ACCOUNT}"))[2..18].to_owned();
+    let plus = hsm.ok(&format!("CC{ZPK}{ZPK}12{block}0104FFFFFF{ACCOUNT};FF2283123456789012"));
+    let back = hsm.ok(&format!("CC{ZPK}{ZPK}12{}0401FF2283123456789012;{ACCOUNT}", &plus[2..18]));
+    assert_eq!(back, format!("04{block}01"));
+}
+
+#[test]
 fn g0_refuses_in_the_documented_order() {
     let mut hsm = Hsm::new(|settings| settings.disabled_formats = vec![*b"05"]);
     let single = "406FBB23A5214DF0".repeat(2);
@@ -441,6 +480,8 @@ fn storage_is_loaded_read_and_ranged() {
 fn variable_slots_keep_characters() {
     let mut hsm = Hsm::new(|settings| settings.user_storage = SlotSize::Variable);
     hsm.ok("LAK07F0005hello");
+    hsm.ok("LAB07E0003abc");
+    assert_eq!(hsm.ok("LEB07E"), hsm.ok("LEK07E"));
     hsm.ok("LAB0000003abc");
     assert_eq!(hsm.ok("LEK07F"), "0005hello");
     assert_eq!(hsm.ok("LEK000"), "0003abc");
@@ -679,6 +720,16 @@ fn print_formats_are_checked_and_continued() {
     assert_eq!(hsm.ok("PCL|21B31Bye\u{19}x"), "\u{19}x");
     hsm.ok("PEC40000012345601234");
     assert_eq!(text(&printer.take()[0]), "    1234\n\x1B1Bye");
+    // The LMK of the request is no part of the format, and half a symbol is no format.
+    hsm.ok("PA^P%00");
+    hsm.ok("PEC40000012345601234");
+    assert_eq!(text(&printer.take()[0]), "1234");
+    hsm.refuses("13", "PA^P%07");
+    hsm.ok("PA^P|4AB");
+    hsm.refuses("18", "PEC40000012345601234");
+    hsm.ok("PCCDEF01");
+    hsm.ok("PEC40000012345601234");
+    assert_eq!(printer.take()[0].text().len(), 8);
     for bad in ["PA^X", "PA>9A9", "PC^X", "PA\x01", "PA|2XX"] {
         hsm.refuses("15", bad);
     }

@@ -81,6 +81,8 @@ enum Command {
         /// Its value; the items of a list are separated by commas
         value: String,
     },
+    /// Allow PIN verification again after fraud detection stopped it (error 39)
+    Unlock,
     /// Read plugins and settings again
     Reload,
     /// Stop the emulator after it has answered what it accepted
@@ -106,6 +108,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Lmk => Request::Lmk,
         Command::Get { key } => Request::Get { key: key.clone() },
         Command::Set { key, value } => Request::Set { key: key.clone(), value: value.clone() },
+        Command::Unlock => Request::Unlock,
         Command::Reload => Request::Reload,
         Command::Stop { now } => Request::Stop { now: *now },
     };
@@ -138,6 +141,7 @@ fn for_people(request: &Request, answer: &Value) -> String {
         Request::Cancel { lmk, .. } => format!("LMK {lmk:02}: {} cancelled", activities(number("cancelled"))),
         Request::Status => status(answer),
         Request::Lmk => lmk_table(answer),
+        Request::Unlock => "PIN verification is allowed".to_owned(),
         Request::Reload => "reloaded".to_owned(),
         Request::Stop { .. } => "stopping".to_owned(),
         _ => {

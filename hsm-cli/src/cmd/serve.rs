@@ -150,7 +150,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let shown_lmks = describe(&lmks);
     let module = config.module(lmks)?;
     if let Some(path) = &config.printing.printer {
-        module.set_printer(Some(printer(path)));
+        module.set_printer(Some(printer(path, config.printing.printer_form)));
     }
     let emulator = Emulator::bind(emulator_config(&config, listeners), module.clone())?;
     let actions = EmulatorActions { server: emulator.handle(), plugins: emulator.plugins().clone() };
@@ -216,9 +216,9 @@ fn describe(lmks: &LmkSlots) -> String {
 }
 
 /// A printer into a directory if there is one of the name or the name ends like one, else into a file.
-fn printer(path: &Path) -> Box<dyn PrintSink> {
+fn printer(path: &Path, form: DocumentForm) -> Box<dyn PrintSink> {
     if path.is_dir() || path.as_os_str().to_string_lossy().ends_with('/') {
-        Box::new(DirectoryPrinter::new(path, DocumentForm::default()))
+        Box::new(DirectoryPrinter::new(path, form))
     } else {
         Box::new(FilePrinter::new(path))
     }

@@ -3,6 +3,7 @@
 use super::{LmkSpec, StartActivity};
 use crate::lmk_pin::{PinAlgorithm, PinMode};
 use crate::pin_guard::FraudLimits;
+use crate::printer::DocumentForm;
 use crate::user_storage::SlotSize;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -344,6 +345,7 @@ macro_rules! choice {
 }
 pub(super) use choice;
 
+named! { DocumentForm { Text = "text", Pdf = "pdf" } }
 named! { PinMode { Clear = "clear", Native = "encrypted" } }
 named! { PinAlgorithm { A = "A", B = "B" } }
 named! { SlotSize { Single = "single", Double = "double", Triple = "triple", Variable = "variable" } }

@@ -289,6 +289,8 @@ table! {
     ["printing"] "Printing" {
         "Where printing commands print: a directory for a file per document, or a file that all are appended to. Without it they answer 16."
         printer = printing.printer;
+        "Form of the documents in a directory: a file that all are appended to is always text."
+        printer_form = printing.printer_form;
     }
     ["logging"] "Logging" {
         "Least severe messages that are logged."

@@ -145,7 +145,11 @@ impl Session {
         if !connected {
             return self.refuse(ErrorCode::DEVICE_NOT_READY, "no printer is connected");
         }
-        format.map_or_else(|| self.refuse(ErrorCode::PRINT_FORMAT_MISSING, "no print format is loaded"), Ok)
+        match format {
+            Some(format) if format.is_whole() => Ok(format),
+            Some(_) => self.refuse(ErrorCode::PRINT_FORMAT_MISSING, "the print format ends in the middle of a symbol"),
+            None => self.refuse(ErrorCode::PRINT_FORMAT_MISSING, "no print format is loaded"),
+        }
     }
 
     /// Prints a mailer, or keeps the first one of a two-up form until the second comes.

@@ -5,9 +5,13 @@ use crate::hex;
 use crate::scheme::{KeyField, KeyScheme, Untagged};
 use crate::user_storage::{SlotSize, StorageError, UserStorage};
 use hsm_plugin_sdk::abi::{ErrorCode, StorageOps};
+use zeroize::Zeroizing;
 
 /// Longest key field that is a reference: two of the form `K000`.
 const MAX_REFERENCE: usize = 8;
+
+/// Tag, version, length, usage and algorithm of a key block.
+const BLOCK_HEADER: usize = 9;
 
 impl StorageOps for Session {
     fn storage_slot(&mut self) -> Result<u8, ErrorCode> {
@@ -30,6 +34,13 @@ impl StorageOps for Session {
     fn storage_read(&mut self, index: u16, count: u16) -> Result<Vec<u8>, ErrorCode> {
         let read = self.with_storage(index, |slots| slots.read(index, count.into()))?;
         Ok(self.characters(read))
+    }
+
+    fn storage_block_header(&mut self, index: u16) -> Result<Vec<u8>, ErrorCode> {
+        // Whoever uses the key finds out that there is none.
+        let contents = Zeroizing::new(self.module.storage().slots.read(index, 1).unwrap_or_default());
+        let header = contents.get(..BLOCK_HEADER).filter(|header| header.starts_with(b"S") || header.starts_with(b"R"));
+        Ok(header.unwrap_or_default().to_vec())
     }
 
     fn storage_diebold_check(&mut self, index: u16) -> Result<(), ErrorCode> {

@@ -379,6 +379,18 @@ impl Session {
     }
 
     /// Hexadecimal digits from user storage: `len` of them from an index of 3 hexadecimal digits on.
+    /// A decimalisation table field from user storage. That of an AES LMK may have been stored with its tag, in a slot of variable size.
+    fn stored_table(&mut self, index: [u8; 3], aes: bool) -> Result<Vec<u8>, ErrorCode> {
+        if !aes {
+            return self.stored(index, 16);
+        }
+        let whole = self.module.storage().slots.read(storage_index(index)?, 1).unwrap_or_default();
+        match whole.first() {
+            Some(b'L') if whole.len() == 33 => Ok(whole),
+            _ => Ok([b"L", self.stored(index, 32)?.as_slice()].concat()),
+        }
+    }
+
     fn stored(&mut self, index: [u8; 3], len: usize) -> Result<Vec<u8>, ErrorCode> {
         self.stored_item(storage_index(index)?, len)
     }
@@ -430,10 +442,7 @@ impl Session {
             let index = index.try_into().map_err(|_| ErrorCode::INPUT_DATA)?;
             let aes =
                 self.state.settings.encrypted_decimalisation_tables && self.lmk()?.algorithm() == LmkAlgorithm::Aes256;
-            *stored = self.stored(index, if aes { 32 } else { 16 })?;
-            if aes {
-                stored.insert(0, b'L');
-            }
+            *stored = self.stored_table(index, aes)?;
             field = &stored;
         }
         let table = if self.state.settings.encrypted_decimalisation_tables {

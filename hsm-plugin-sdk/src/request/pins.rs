@@ -69,9 +69,9 @@ impl<'h> Request<'h> {
     ///
     /// # Errors
     /// 15 for a short field.
-    pub fn destination_account(&mut self, account: AccountField<'h>) -> Result<AccountField<'h>> {
+    pub fn destination_account(&mut self, account: AccountField<'h>, format: [u8; 2]) -> Result<AccountField<'h>> {
         if self.peek() == Some(b';') && self.hsm.tokens_in_translation()? && self.accept(b';') {
-            return self.account_12("Destination account number");
+            return self.account("Destination account number", &[format]);
         }
         Ok(account)
     }

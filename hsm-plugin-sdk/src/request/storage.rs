@@ -16,6 +16,17 @@ impl<'h> Request<'h> {
         }
     }
 
+    /// Reads `K`, or `B` where slots are of variable size, and an index of user storage (LA, LE).
+    ///
+    /// # Errors
+    /// 15 if it is not the letter and three hexadecimal digits.
+    pub fn storage_slot_index(&mut self, name: &'static str, variable: bool) -> Result<u16> {
+        if variable && self.accept(b'B') {
+            return Ok(self.hex_number(name, 3)? as u16);
+        }
+        self.storage_index(name)
+    }
+
     /// Reads `K` and an index of user storage.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ fn translate_pin<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h
     let from = req.digit_array("Source PIN block format")?;
     let to = req.digit_array("Destination PIN block format")?;
     let account = req.account("Account number", &[from, to])?;
-    let destination_account = req.destination_account(account)?;
+    let destination_account = req.destination_account(account, to)?;
     req.end()?;
 
     let bdk = hsm.open_source(&bdk)?;
@@ -44,6 +44,7 @@ fn translate_pin<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h
     };
     hsm_plugins::dukpt::check_format(hsm, from)?;
     hsm.pin_translation(from, to)?;
+    hsm.account_check(account)?;
     if destination_account != account {
         hsm.pin_account_change(account, destination_account)?;
     }

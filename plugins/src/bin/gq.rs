@@ -47,6 +47,7 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let pvk = pins::open_pvk_pair(hsm, &pvk)?;
     let key = terminal.key(hsm, bdk)?;
     dukpt::check_format(hsm, terminal.format)?;
+    hsm.account_check(account)?;
     hsm.account_check(verification_account)?;
     let pin = terminal.decode(hsm, key, account)?;
     let verified = hsm.pvv_verify(pin, pvk, verification_account, pvki, pvv)?;

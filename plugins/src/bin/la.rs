@@ -24,21 +24,17 @@ const MAX_BLOCKS: usize = 0x20;
 fn load<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let slot = usize::from(hsm.storage_slot()?);
     let variable = slot == 0;
-    let index = if variable && req.accept(b'B') {
-        req.hex_number("User storage index", 3)? as u16
-    } else {
-        req.storage_index("User storage index")?
-    };
+    let index = req.storage_slot_index("User storage index", variable)?;
     let data = if variable {
         let len = req.number("Length", 4)?;
-        req.bytes("Data", len)?
+        req.secret_bytes("Data", len)?
     } else {
         let at = req.offset();
         let count = req.hex_number("Block count", 2)?;
         if count > MAX_BLOCKS {
             return Err(req.refuse("Block count", at, "must be at most 20 hexadecimal"));
         }
-        req.hex_digits("Blocks", 2 * slot * count)?
+        req.secret_hex_digits("Blocks", 2 * slot * count)?
     };
     req.end()?;
 

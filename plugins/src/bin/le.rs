@@ -22,7 +22,7 @@ const MAX_BLOCKS: usize = 0x20;
 
 fn read<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let variable = hsm.storage_slot()? == 0;
-    let index = req.storage_index("User storage index")?;
+    let index = req.storage_slot_index("User storage index", variable)?;
     let at = req.offset();
     let count = if variable { 1 } else { req.hex_number("Block count", 2)? };
     if count > MAX_BLOCKS {
@@ -35,6 +35,6 @@ fn read<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     if variable {
         resp.number("Length", data.len(), 4);
     }
-    resp.bytes("Data", data);
+    resp.secret("Data", data);
     Ok(resp)
 }

@@ -18,6 +18,9 @@ host_operations! {
         /// 21 for an index that does not exist, 12 if one of the slots is not loaded.
         fn storage_read(index: u16, count: u16) -> Vec<u8>;
 
+        /// Tag and header of the key block in a slot of variable size; nothing for other contents, or an index without contents.
+        fn storage_block_header(index: u16) -> Vec<u8>;
+
         /// Checks the Diebold table that begins at an index: 12 if there is none, 19 if it is incomplete, 21 for the index.
         fn storage_diebold_check(index: u16) -> ();
     }
