@@ -1,14 +1,16 @@
-//! RSA and elliptic-curve keys in clear: generation, padding, signatures (keys.md 5, card-emv-mac.md 8).
+//! RSA and elliptic-curve keys in clear: generation, padding, signatures, key agreement (keys.md 5, card-emv-mac.md 8).
 //!
 //! Paddings are written out here because the hash is a field of the request, the moduli are as short as 320 bits and a wrong padding
 //! must be an error; the arithmetic, with blinding and fault check, is that of the RustCrypto crates.
 
+mod agreement;
 mod digest;
 mod ec;
 mod padding;
 mod rsa;
 
 pub use self::rsa::{MAX_RSA_BITS, MIN_RSA_BITS, RsaPrivate, RsaPublic};
+pub use agreement::{KeyDerivation, shared_secret};
 pub use digest::Digest;
 pub(crate) use digest::object_identifier;
 pub use ec::{Curve, EcPrivate, EcPublic};

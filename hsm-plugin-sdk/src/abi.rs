@@ -21,7 +21,7 @@ pub use attributes::KeyAttributes;
 pub use error_code::ErrorCode;
 pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, NaturalPinHandle, PinHandle};
 pub use ops::{
-    AsymmetricOps, AuthorisationOps, BaseOps, CardOps, CertificateParts, DukptOps, EmvOps, FieldKind, Host,
+    Agreement, AsymmetricOps, AuthorisationOps, BaseOps, CardOps, CertificateParts, DukptOps, EmvOps, FieldKind, Host,
     ImportedKey, KeyOps, MigrationOps, OpInfo, Operation, PinOps, PrintOps, RsaPadding, SignatureAlgorithm,
     SignatureMethod, StorageOps, Tr34Exchange, Tr34Token, VerifyOps, operations,
 };

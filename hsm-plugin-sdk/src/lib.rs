@@ -11,8 +11,9 @@ mod request;
 mod response;
 
 pub use abi::{
-    AccountField, AccountForm, CertificateParts, ErrorCode, FieldKind, Host, ImportedKey, KeyAttributes, KeyHandle,
-    KeyPurpose, NaturalPinHandle, PinHandle, RsaPadding, SignatureAlgorithm, SignatureMethod, Tr34Exchange, Tr34Token,
+    AccountField, AccountForm, Agreement, CertificateParts, ErrorCode, FieldKind, Host, ImportedKey, KeyAttributes,
+    KeyHandle, KeyPurpose, NaturalPinHandle, PinHandle, RsaPadding, SignatureAlgorithm, SignatureMethod, Tr34Exchange,
+    Tr34Token,
 };
 pub use command::{Command, respond};
 pub use hsm::Hsm;

@@ -447,6 +447,89 @@ fn a_key_block_key_comes_back_from_under_a_public_key() {
 }
 
 #[test]
+fn keys_are_sent_and_received_with_a_signature() {
+    let module = module();
+    let (key, kcv) = ZPKS[0];
+    for (index, kind) in KINDS.iter().enumerate() {
+        let (receiver, lmk) = (pair(index), kind.lmk.as_bytes());
+        let sender = generate(&module, "0102402");
+        for (method, padding) in [("060101", "01"), ("060104", "02010600;")] {
+            let signing = join(&[method.as_bytes(), b"0003=;=;0004\x00\x01;%;99", &sender.private]);
+            let exported = good(
+                &module,
+                "GK",
+                &join(&[
+                    b"01",
+                    padding.as_bytes(),
+                    b"0600=",
+                    &signing,
+                    b"1",
+                    key.as_bytes(),
+                    kcv.as_bytes(),
+                    &import(&module, &KINDS[0], &receiver.public),
+                    b";03",
+                ]),
+            );
+            assert_eq!((&exported[..4], &exported[132..136], exported.len()), (&b"0128"[..], &b"0128"[..], 264));
+            let (encrypted, signature) = (&exported[4..132], &exported[136..]);
+            let data = join(&[b"=;=", encrypted, b"\x00\x01;%"]);
+            let verify = join(&[method.as_bytes(), b"0128", signature, b";0135", &data, b";"]);
+            good(&module, "EY", &join(&[&verify, &import(&module, &KINDS[0], &sender.public)]));
+
+            let public = import(&module, kind, &sender.public);
+            let body = |offset: &str, signature: &[u8], public: &[u8], data: &[u8]| {
+                let signed = join(&[method.as_bytes(), offset.as_bytes(), b"0128", signature, b";", public, b";"]);
+                let tail = join(&[b";99", &receiver.private, b"=03", kind.gi.as_bytes()]);
+                let head = join(&[b"01", padding.as_bytes(), kind.key_type.as_bytes(), b"="]);
+                join(&[&head, &signed, b"0135", data, &tail])
+            };
+            let imported = good(&module, "GI", &body("00030128", signature, &public, &data));
+            if kind.lmk.is_empty() {
+                // keys.md 1.4, untagged.
+                assert_eq!(imported[..32], *b"8B4ECCAE01B4B17AAC951121A98DB14E");
+            } else {
+                assert_eq!((&imported[6..9], &imported[imported.len() - 6..]), (&b"72T"[..], kcv.as_bytes()));
+            }
+            let mut other = data.clone();
+            other[134] ^= 1;
+            refused(&module, "GI", &body("00030128", signature, &public, &other), "01");
+            refused(&module, "GI", &body("00030128", &exported[4..132], &public, &data), "01");
+            refused(&module, "GI", &body("00080128", signature, &public, &data), "80");
+            refused(&module, "GI", &body("99999999", signature, &public, &data), "80");
+            refused(&module, "GI", &body("00040128", signature, &public, &data), "77");
+            refused(&module, "GI", &body("00030127", signature, &public, &data), "76");
+            let own = import(&module, kind, &receiver.public);
+            refused(&module, "GI", &body("00030128", signature, &own, &data), "01");
+            let damaged = join(&[&public[..public.len() - 1], b"!"]);
+            refused(
+                &module,
+                "GI",
+                &body("00030128", signature, &damaged, &data),
+                if lmk.is_empty() { "01" } else { "15" },
+            );
+        }
+    }
+    let public = import(&module, &KINDS[0], &pair(0).public);
+    let export =
+        |signing: &[u8]| join(&[b"01010600=", signing, b"1", ZPKS[0].0.as_bytes(), b"08D7B4", &public, b";03"]);
+    let private = pair(0).private;
+    let management = generate(&module, "1102402").private;
+    for (signing, error) in [
+        (join(&[b"0901010000;0000;99", &private]), "05"),
+        (join(&[b"0609010000;0000;99", &private]), "06"),
+        (join(&[b"0601020000;0000;99", &private]), "07"),
+        (join(&[b"0601010001;0000;99", &private]), "15"),
+        (join(&[b"0601010000;0001;99", &private]), "15"),
+        (join(&[b"0601010000;0000;21"]), "03"),
+        (join(&[b"0601010000;0000;05"]), "49"),
+        (join(&[b"0601010000;0000;99", &management]), "03"),
+        (join(&[b"0602010000;0000;99", &private]), "06"),
+    ] {
+        refused(&module, "GK", &export(&signing), error);
+    }
+}
+
+#[test]
 fn the_import_of_a_payshield_10k_client_opens() {
     // keys.md 7 (GI): the key is 6DB9370C7FE3032CBA28F5AB7F9B3771, check value 2BB98C as AES. The sample's LMK is in slot 00.
     let text = include_str!("../testdata/gi_importtmkunderrsa.txt");

@@ -1,4 +1,4 @@
-//! Keys for another party: TR-34 key tokens (B8), opened and verified as a key receiving device would.
+//! Keys for another party: TR-34 key tokens (B8), opened and verified as a key receiving device would, and keys agreed on (IG).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod common;
@@ -6,7 +6,11 @@ mod common;
 use cipher::{Array, BlockCipherDecrypt, KeyInit};
 use common::asymmetric::{Pair, answer, generate, good, hex, join, module, refused};
 use des::TdesEde3;
-use hsm_core::{SecurityModule, Settings};
+use hsm_core::key_block::header::{Attributes, BlockAlgorithm, Exportability, KeyVersion, ModeOfUse, Scope, Usage};
+use hsm_core::key_block::optional::OptionalBlocks;
+use hsm_core::key_block::thales;
+use hsm_core::lmk::{Lmk, LmkId};
+use hsm_core::{Algorithm, ClearKey, SecurityModule, Settings};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -349,13 +353,137 @@ fn b8_refuses_what_it_cannot_send() {
     refused(&module, "B8", &Request::new(&key, true).body(), "17");
 }
 
+/// The private key of NIST's first ECDH vector for P-256 (CAVP, SP 800-56A ECC CDH primitive) in a block under the AES key-block LMK, and
+/// the other party's public key.
+fn published_parties() -> (String, Vec<u8>) {
+    let der = "30770201010420\
+               7D7DC5F71EB29DDAF80D6214632EEAE03D9058AF1FB6D22ED80BADB62BC1A534\
+               A00A06082A8648CE3D030107A14403420004\
+               EAD218590119E8876B29146FF89CA61770C4EDBBF97D38CE385ED281D8A6B230\
+               28AF61281FD35E2FA7002523ACC85A429CB06EE6648325389F59EDFCE1405141";
+    let peer = "3059301306072A8648CE3D020106082A8648CE3D03010703420004\
+                700C48F77F56584C5CC632CA65640DB91B6BACCE3A4DF6B42CE7CC838833D287\
+                DB71E509E3FD9B060DDB20BA5C51DCC5948D46FBF640DFE0441782CAB85FA4AC";
+    let lmk = Lmk::test_keyblock_aes();
+    let attributes = Attributes {
+        usage: Usage::new(*b"03").unwrap(),
+        algorithm: BlockAlgorithm::Ec,
+        mode: ModeOfUse::Derive,
+        key_version: KeyVersion::NONE,
+        exportability: Exportability::NonExportable,
+    };
+    let block = thales::wrap(
+        lmk.protection_keys().unwrap(),
+        Scope::Lmk(LmkId::new(1).unwrap()),
+        attributes,
+        &OptionalBlocks::NONE,
+        &ClearKey::new(Algorithm::Ec, &hex(der)).unwrap(),
+        &mut |fill| fill.fill(0x5A),
+    );
+    (format!("S{}", String::from_utf8(block.unwrap()).unwrap()), hex(peer))
+}
+
+/// A request of IG as a public client sends it, with what a test may replace.
+fn agreement(public: &[u8], private: &str, derivation: &str, tail: &str) -> Vec<u8> {
+    join(&[b"2103", public, private.as_bytes(), derivation.as_bytes(), b"100100123456789;01", tail.as_bytes()])
+}
+
+#[test]
+fn ig_derives_the_keys_of_the_standards() {
+    let (private, public) = published_parties();
+    // Check values computed with pyca/cryptography: ECDH, then SP 800-56A with SHA-256, and X9.63 with SHA-512.
+    for (derivation, tail, header, check_value) in [
+        ("106", "00256K1A3B00E00;:%01", "K1AB00E0001", "5D4B1A"),
+        ("208", "00128K0A1N12S00;:%01", "K0AN12S0001", "EA2E8F"),
+    ] {
+        let response = good(&module(), "IG", &agreement(&public, &private, derivation, tail));
+        let (block, kcv) = response.split_at(response.len() - 3);
+        assert_eq!(&block[6..17], header.as_bytes());
+        assert_eq!(kcv, hex(check_value));
+        let field = String::from_utf8(block.to_vec()).unwrap();
+        assert_eq!(good(&module(), "BU", format!("FFF{field};FFF;001%01").as_bytes()), check_value.as_bytes());
+    }
+}
+
+#[test]
+fn both_parties_derive_the_same_key() {
+    let module = module();
+    for curve in ["00", "01", "02"] {
+        let [a, b] = ["X", "N"].map(|mode| {
+            let response = good(&module, "FY", format!("01{curve}03%01#{mode}00S00").as_bytes());
+            let len: usize = std::str::from_utf8(&response[..4]).unwrap().parse().unwrap();
+            let (public, private) = response[4..].split_at(len);
+            (public.to_vec(), String::from_utf8(private.to_vec()).unwrap())
+        });
+        for (derivation, tail) in [("107", "00192K1T3B00E00;:%01"), ("206", "00128K0T2B00E01KS08ABCD;:%01")] {
+            let check_value = |public: &[u8], private: &str| {
+                let response = good(&module, "IG", &agreement(public, private, derivation, tail));
+                response[response.len() - 3..].to_vec()
+            };
+            assert_eq!(check_value(&a.0, &b.1), check_value(&b.0, &a.1));
+            assert_ne!(check_value(&a.0, &b.1), check_value(&a.0, &a.1));
+        }
+    }
+}
+
+#[test]
+fn ig_refuses_what_it_cannot_derive() {
+    let module = module();
+    let (private, public) = published_parties();
+    let tail = "00256K1A3B00E00;:%01";
+    let body = |derivation: &str, tail: &str| agreement(&public, &private, derivation, tail);
+    let good_body = body("106", tail);
+    good(&module, "IG", &good_body);
+    for (derivation, tail, error) in [
+        ("306", tail, "06"),
+        ("103", tail, "05"),
+        ("106", "00128K1A3B00E00;:%01", "A5"),
+        ("106", "99999K1A3B00E00;:%01", "15"),
+        ("106", "00256K1H0B00E00;:%01", "A7"),
+        ("106", "00256K1A3Q00E00;:%01", "A8"),
+        ("106", "00256Q1A3B00E00;:%01", "A6"),
+        ("106", "00256K1A3B00E00;;%01", "15"),
+        ("106", "00256K1A3B00E00;:%00", "A1"),
+        ("106", "00256K1A3B00E00;:%02", "A1"),
+    ] {
+        refused(&module, "IG", &body(derivation, tail), error);
+    }
+    for (from, to, error) in [
+        ("2103", "2203", "15"),
+        ("2103", "2102", "D3"),
+        ("106100", "106200", "15"),
+        (";01", ";02", "15"),
+        ("0010", "0009", "15"),
+    ] {
+        let at = good_body.windows(from.len()).rposition(|window| window == from.as_bytes()).unwrap();
+        let changed = join(&[&good_body[..at], to.as_bytes(), &good_body[at + from.len()..]]);
+        refused(&module, "IG", &changed, error);
+    }
+    let mut off_curve = public.clone();
+    *off_curve.last_mut().unwrap() ^= 1;
+    refused(&module, "IG", &agreement(&off_curve, &private, "106", tail), "04");
+    let other_curve = good(&module, "FY", b"010103%01#X00S00");
+    refused(&module, "IG", &agreement(&other_curve[4..124], &private, "106", tail), "D2");
+    let signing = good(&module, "FY", b"010003%01#S00S00");
+    let signing = std::str::from_utf8(&signing[95..]).unwrap();
+    refused(&module, "IG", &agreement(&public, signing, "106", tail), "A8");
+    module.set_settings(Settings { authorise_all: false, ..Settings::default() });
+    refused(&module, "IG", &good_body, "17");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn no_damage_makes_a_command_panic(at: prop::sample::Index, byte: u8, cut in 0usize..40) {
         static BODIES: OnceLock<Vec<(&str, Vec<u8>)>> = OnceLock::new();
-        let bodies = BODIES.get_or_init(|| vec![("B8", Request::new(&format!("000{ZMK}"), false).body())]);
+        let bodies = BODIES.get_or_init(|| {
+            let (private, public) = published_parties();
+            vec![
+                ("B8", Request::new(&format!("000{ZMK}"), false).body()),
+                ("IG", agreement(&public, &private, "106", "00256K1A3B00E00;:%01")),
+            ]
+        });
         for (code, body) in bodies {
             let mut body = body.clone();
             let at = at.index(body.len());

@@ -73,8 +73,8 @@ const PUBLIC_KEY: u8 = 0xA1;
 /// An elliptic-curve private key. Erased on drop.
 #[derive(Clone)]
 pub struct EcPrivate {
-    curve: Curve,
-    scalar: Zeroizing<Vec<u8>>,
+    pub(super) curve: Curve,
+    pub(super) scalar: Zeroizing<Vec<u8>>,
 }
 
 impl core::fmt::Debug for EcPrivate {
@@ -184,9 +184,9 @@ impl EcPrivate {
 /// An elliptic-curve public key: a point on its curve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EcPublic {
-    curve: Curve,
+    pub(super) curve: Curve,
     /// Uncompressed (SEC 1).
-    point: Vec<u8>,
+    pub(super) point: Vec<u8>,
 }
 
 impl EcPublic {

@@ -1,5 +1,6 @@
 //! Operations on RSA and elliptic-curve keys (keys.md 5 and 7, card-emv-mac.md 7 and 8).
 
+mod agreement;
 mod block;
 mod private;
 mod public;
@@ -16,8 +17,8 @@ use crate::key_block::rules;
 use crate::lmk::{LmkAlgorithm, LmkScheme};
 use crate::rsa_encoding::PublicKeyEncoding;
 use hsm_plugin_sdk::abi::{
-    AsymmetricOps, CertificateParts, ErrorCode, ImportedKey, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, RsaPadding,
-    SignatureMethod, Tr34Exchange, Tr34Token,
+    Agreement, AsymmetricOps, CertificateParts, ErrorCode, ImportedKey, KeyAttributes, KeyHandle, KeyOps, KeyPurpose,
+    RsaPadding, SignatureMethod, Tr34Exchange, Tr34Token,
 };
 use private::{PrivateKey, RSA_KEY_TYPES};
 use public::public_mac;
@@ -282,6 +283,15 @@ impl AsymmetricOps for Session {
     ) -> Result<Tr34Token, ErrorCode> {
         self.export_tr34(key, private, exchange, &attributes, version)
     }
+
+    fn key_agree(
+        &mut self,
+        private: KeyHandle,
+        agreement: Agreement<'_>,
+        attributes: KeyAttributes<'_>,
+    ) -> Result<KeyHandle, ErrorCode> {
+        self.agree(private, agreement, &attributes)
+    }
 }
 
 impl Session {
@@ -299,9 +309,12 @@ impl Session {
         let Some(attributes) = key.attributes().copied() else {
             return self.refuse(ErrorCode::KEY_FUNCTION, "the key is not an RSA or elliptic-curve key");
         };
-        let private = matches!(wanted, ModeOfUse::Sign | ModeOfUse::Decrypt);
+        let private = matches!(wanted, ModeOfUse::Sign | ModeOfUse::Decrypt | ModeOfUse::Derive);
         let (code, why) = if private && attributes.usage.id() != *b"03" {
-            (ErrorCode::KEY_USAGE, format!("key usage {} is not for signatures or key management", attributes.usage))
+            (
+                ErrorCode::KEY_USAGE,
+                format!("key usage {} is not for signatures, key management or key agreement", attributes.usage),
+            )
         } else if attributes.mode != wanted && attributes.mode != ModeOfUse::Any {
             let mode = char::from(attributes.mode.id());
             (ErrorCode::MODE_OF_USE, format!("mode of use {mode} does not allow this"))

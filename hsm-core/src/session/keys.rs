@@ -46,7 +46,7 @@ impl OpenKey {
         Self { cipher: key.cipher().ok(), key, purpose, attributes, optional, component: false, transient: false }
     }
 
-    fn with_optional(self, optional: OptionalBlocks) -> Self {
+    pub(super) fn with_optional(self, optional: OptionalBlocks) -> Self {
         Self { optional, ..self }
     }
 
@@ -531,7 +531,7 @@ impl Session {
         Ok(scheme)
     }
 
-    fn allow_length(&mut self, len: usize) -> Result<(), ErrorCode> {
+    pub(super) fn allow_length(&mut self, len: usize) -> Result<(), ErrorCode> {
         if len == 8 && !self.state.settings.single_des {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "single-length DES keys are disabled");
         }

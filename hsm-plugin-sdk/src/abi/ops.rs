@@ -14,8 +14,8 @@ mod storage;
 mod verify;
 
 pub use asymmetric::{
-    AsymmetricOps, CertificateParts, ImportedKey, RsaPadding, SignatureAlgorithm, SignatureMethod, Tr34Exchange,
-    Tr34Token,
+    Agreement, AsymmetricOps, CertificateParts, ImportedKey, RsaPadding, SignatureAlgorithm, SignatureMethod,
+    Tr34Exchange, Tr34Token,
 };
 pub use authorisation::AuthorisationOps;
 pub use base::{BaseOps, FieldKind};

@@ -32,7 +32,7 @@ pub struct AttributeGroup {
 }
 
 impl AttributeGroup {
-    /// `#` for a key to be generated (A0, L0).
+    /// `#` for a key to be generated (A0, L0), without the marker for one that is agreed on (IG).
     pub const GENERATE: Self =
         Self { marker: b'#', fields: &[Usage, Algorithm, Mode, KeyVersion, Exportability, OptionalBlocks(8)] };
     /// `#` for a key that comes without a key block (A6, B0, BW).
@@ -61,6 +61,18 @@ impl<'h> Request<'h> {
         if !self.accept(group.marker) {
             return Ok(None);
         }
+        let read = self.attribute_fields(group)?;
+        if self.peek() == Some(b'%') {
+            return Err(self.refuse("LMK identifier", self.offset(), "must come before the key block attributes"));
+        }
+        Ok(Some(read))
+    }
+
+    /// Reads the fields of a group of key block attributes without its marker (IG).
+    ///
+    /// # Errors
+    /// As [`Request::attributes`].
+    pub fn attribute_fields(&mut self, group: &AttributeGroup) -> Result<KeyAttributes<'h>> {
         let mut read = KeyAttributes::default();
         for field in group.fields {
             match field {
@@ -86,10 +98,7 @@ impl<'h> Request<'h> {
                 }
             }
         }
-        if self.peek() == Some(b'%') {
-            return Err(self.refuse("LMK identifier", self.offset(), "must come before the key block attributes"));
-        }
-        Ok(Some(read))
+        Ok(read)
     }
 
     /// Reads the version of the TR-31 block to be made (`!` and `A` to `E`), if it is there.

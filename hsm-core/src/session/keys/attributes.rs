@@ -22,7 +22,10 @@ impl Session {
     }
 
     /// The algorithm and length in bytes of an algorithm field such as `T2`.
-    pub(super) fn algorithm_field(&mut self, field: Option<[u8; 2]>) -> Result<(BlockAlgorithm, usize), ErrorCode> {
+    pub(in crate::session) fn algorithm_field(
+        &mut self,
+        field: Option<[u8; 2]>,
+    ) -> Result<(BlockAlgorithm, usize), ErrorCode> {
         match field.as_ref() {
             Some(b"D1") => Ok((BlockAlgorithm::Des, 8)),
             Some(b"T2") => Ok((BlockAlgorithm::Tdes, 16)),
@@ -36,7 +39,7 @@ impl Session {
     }
 
     /// The attributes that a request gives a key of `algorithm`, as far as they go together.
-    pub(super) fn given_attributes(
+    pub(in crate::session) fn given_attributes(
         &mut self,
         given: &KeyAttributes<'_>,
         algorithm: BlockAlgorithm,
@@ -92,7 +95,10 @@ impl Session {
     }
 
     /// The optional blocks of a request.
-    pub(super) fn given_optional(&mut self, given: &KeyAttributes<'_>) -> Result<OptionalBlocks, ErrorCode> {
+    pub(in crate::session) fn given_optional(
+        &mut self,
+        given: &KeyAttributes<'_>,
+    ) -> Result<OptionalBlocks, ErrorCode> {
         let count = format!("{:02}", given.optional_count);
         match OptionalBlocks::parse_host(count.as_bytes(), given.optional_blocks, 99) {
             Ok((blocks, len)) if len == given.optional_blocks.len() => Ok(blocks),
@@ -168,7 +174,7 @@ impl Session {
     }
 
     /// Whether an LMK is strong enough for a key: 48 if not.
-    pub(super) fn allow_strength(&mut self, lmk: &Lmk, key: &ClearKey) -> Result<(), ErrorCode> {
+    pub(in crate::session) fn allow_strength(&mut self, lmk: &Lmk, key: &ClearKey) -> Result<(), ErrorCode> {
         let weak = match (lmk.algorithm(), key.algorithm()) {
             (LmkAlgorithm::Tdes2, Algorithm::Des) => key.len() > 16 && !self.state.settings.strong_keys_under_weak_lmk,
             (LmkAlgorithm::Tdes2 | LmkAlgorithm::Tdes3, Algorithm::Aes) => lmk.scheme() == LmkScheme::KeyBlock,

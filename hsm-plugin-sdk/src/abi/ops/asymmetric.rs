@@ -176,6 +176,40 @@ impl Wire<'_> for Tr34Token {
     }
 }
 
+/// What a key is agreed on with, beside the own private key (keys.md 7, related 10K command `IG`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreement<'a> {
+    /// The other party's public key, encoding 03.
+    pub public: &'a [u8],
+    /// 1 the hash option of NIST SP 800-56A, 2 ANSI X9.63.
+    pub derivation: u8,
+    /// Identifier of the hash, as in GM.
+    pub hash: [u8; 2],
+    /// Information that both parties know.
+    pub information: &'a [u8],
+    /// Length of the key in bits.
+    pub bits: u16,
+}
+
+impl<'a> Wire<'a> for Agreement<'a> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.public.put(out);
+        self.derivation.put(out);
+        self.hash.put(out);
+        self.information.put(out);
+        self.bits.put(out);
+    }
+    fn get(from: &mut Reader<'a>) -> Option<Self> {
+        Some(Self {
+            public: Wire::get(from)?,
+            derivation: Wire::get(from)?,
+            hash: Wire::get(from)?,
+            information: Wire::get(from)?,
+            bits: Wire::get(from)?,
+        })
+    }
+}
+
 host_operations! {
     /// Operations on RSA and elliptic-curve keys.
     ///
@@ -303,5 +337,11 @@ host_operations! {
             attributes: KeyAttributes<'_>,
             version: u8,
         ) -> Tr34Token;
+
+        /// Derives a key that the holder of another elliptic-curve key derives too.
+        ///
+        /// A1 under a variant LMK, attributes as `key_generate_block`, 17, A5 if the length is not the algorithm's, A6 to A8 if the private
+        /// key is not for key agreement, 04 public key, D2 if the curves differ, 06 derivation function, 05 hash, 48.
+        fn key_agree(private: KeyHandle, agreement: Agreement<'_>, attributes: KeyAttributes<'_>) -> KeyHandle;
     }
 }
