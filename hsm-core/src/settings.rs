@@ -179,7 +179,7 @@ impl Default for Settings {
             check_key_validity: false,
             strong_keys_under_weak_lmk: true,
             scheme_downgrade: false,
-            tr34_sample_encoding: false,
+            tr34_sample_encoding: true,
         }
     }
 }

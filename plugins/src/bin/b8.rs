@@ -17,11 +17,11 @@
 //! | `%` LMK identifier | 2N | optional |
 //! | `&` exportability | 1A | key-block LMK, optional |
 //! | `&` usage, mode, version, exportability, optional blocks | | variant LMK |
-//! | `!` version of the key block header | 1A | optional: A, B or C, else B |
+//! | `!` version of the key block header | 1A | optional: A to E, else B |
 //!
 //! Response: signed attributes nB (DER), check value 3B, EnvelopedData nB (DER), signature length 4N, signature nB. The host makes
 //! `SignedData` of them. Errors: 03 the private key may not sign, or its flag, 04 key type or public key, 10 key parity, 17, 27, 29,
-//! 49 and 78 private key, 76 public key too short, 83 version of the header, A1 to BE. Source: keys.md 7 (B8), a public 10K client.
+//! 49 and 78 private key, 76 public key too short, A1 to BE. Source: keys.md 7 (B8), a public 10K client.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::Tr34Exchange;

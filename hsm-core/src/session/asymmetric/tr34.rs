@@ -36,11 +36,9 @@ impl Session {
         if !(tr34::MIN_NONCE..=tr34::MAX_NONCE).contains(&exchange.nonce.len()) {
             return self.refuse(ErrorCode::INPUT_DATA, "the receiver's random number has 8 to 16 bytes");
         }
-        // The ephemeral key is TDES, and so is what a header of these versions describes.
-        let version = match Version::from_id(Family::X9143, version) {
-            Ok(version) if !version.is_aes() => version,
-            _ => return self.refuse(ErrorCode::KEY_BLOCK_FORMAT, "the key block version is A, B or C"),
-        };
+        // The version has no meaning here; clients ask for B or D.
+        let version = Version::from_id(Family::X9143, version)
+            .or_else(|error| self.refuse_block("the key block header", error))?;
         let header = self.tr34_header(key, given, version)?;
         let key = self.key(key)?.clone();
         let (PublicKey::Rsa(public), used) = self.read_public(Some(*b"02"), exchange.krd_public_key)? else {

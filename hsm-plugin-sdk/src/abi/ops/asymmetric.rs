@@ -327,7 +327,7 @@ host_operations! {
 
         /// Exports a key to a receiver in the parts of a TR-34 key token, signed with the sender's private key.
         ///
-        /// 15 for a credential or nonce that is none, 17, 27 for a single-length key, 29, 83 unless the key block version is A, B or C, A6
+        /// 15 for a credential or nonce that is none, 17, 27 for a single-length key, 29, A6
         /// unless the key wraps keys (a ZMK or TMK, usage K0, K1, 51 or 52), A7 unless it is a TDES key, AA; attributes as
         /// `key_export_block`, public key as `public_key_length` and `key_encrypt`, private key as `signature_generate`.
         @slow fn tr34_export(
