@@ -10,6 +10,7 @@ mod keys;
 mod output;
 mod parse;
 mod secret;
+mod terminal;
 mod wire;
 
 use clap::{Parser, Subcommand};
