@@ -7,6 +7,7 @@ mod cmd;
 mod exit;
 mod facts;
 mod keys;
+mod lmks;
 mod output;
 mod parse;
 mod secret;

@@ -6,7 +6,7 @@ mod ksn;
 
 use crate::exit::usage;
 use crate::keys::Source;
-use anyhow::bail;
+use crate::lmks::Lmks;
 use clap::Subcommand;
 use hsm_core::dukpt::{self, AesKsn, DukptError, Ksn, TdesBdk};
 use hsm_core::key_type::KeyType;
@@ -83,15 +83,11 @@ impl AnyKsn {
 ///
 /// # Errors
 /// Usage for a BDK that does not fit the serial number; failure for one that does not open.
-pub(super) fn initial_key(bdk: &str, ksn: AnyKsn) -> anyhow::Result<ClearKey> {
+pub(super) fn initial_key(lmks: &Lmks, bdk: &str, ksn: AnyKsn) -> anyhow::Result<ClearKey> {
     let types: Vec<KeyType> =
         ["BDK-1", "BDK-2", "BDK-3", "BDK-4"].iter().filter_map(|name| KeyType::by_name(name, false)).collect();
-    let opened = Source { algorithm: ksn.algorithm(), ..Source::new("BDK", &types) }.read(bdk)?;
-    if let Some(attributes) = opened.attributes
-        && !matches!(&attributes.usage.id(), b"B0" | b"41" | b"42" | b"43" | b"44")
-    {
-        bail!("the BDK's key block has usage {}, not B0 or 41 to 44 (the HSM answers A6)", attributes.usage);
-    }
+    let usages = &["B0", "41", "42", "43", "44"];
+    let opened = Source { algorithm: ksn.algorithm(), usages, ..Source::new(lmks, "BDK", &types) }.read(bdk)?;
     let key = match (ksn, opened.key.algorithm()) {
         (AnyKsn::Tdes(ksn), Algorithm::Des) => TdesBdk::new(&opened.key).and_then(|bdk| bdk.initial_key(&ksn)),
         (AnyKsn::Aes(ksn), Algorithm::Aes) => dukpt::aes_initial_key(&opened.key, ksn.initial_key_id()),

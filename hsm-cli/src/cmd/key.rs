@@ -6,6 +6,7 @@ mod export;
 mod form;
 mod generate;
 mod import;
+mod inputs;
 mod inspect;
 mod translate;
 mod types;

@@ -6,6 +6,7 @@ mod wrap;
 
 use crate::exit::usage;
 use crate::keys::Source;
+use crate::lmks::Lmks;
 use clap::Subcommand;
 use hsm_core::key_block::header::{Family, Version};
 use hsm_core::key_type::KeyType;
@@ -44,10 +45,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The protection key of blocks of a version: clear keys are of the cipher that the version has.
-fn protection_key(version: Version, argument: &str) -> anyhow::Result<ClearKey> {
+fn protection_key(lmks: &Lmks, version: Version, argument: &str) -> anyhow::Result<ClearKey> {
     let algorithm = if version.is_aes() { Algorithm::Aes } else { Algorithm::Des };
     let types = [KeyType::ZMK, KeyType::PVK];
-    let opened = Source { algorithm, ..Source::new("KBPK", &types) }.read(argument)?;
+    let opened = Source { algorithm, ..Source::wrapping(lmks, "KBPK", &types) }.read(argument)?;
     if opened.key.algorithm() != algorithm {
         let cipher = if version.is_aes() { "an AES" } else { "a TDES" };
         let letter = char::from(version.id());

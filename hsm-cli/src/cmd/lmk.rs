@@ -4,8 +4,8 @@ mod secret;
 
 pub(crate) use secret::for_store;
 
-use super::config::SettingsFrom;
 use crate::exit::{ANSWERED_OTHERWISE, usage};
+use crate::lmks::{self, StoreArgs};
 use crate::{output, secret as input};
 use clap::{Subcommand, ValueEnum};
 use hsm_core::config::{Config, TestLmk};
@@ -34,21 +34,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// File of the store
-    #[arg(long, global = true, value_name = "FILE")]
-    store: Option<PathBuf>,
-
-    /// File whose first line is the passphrase
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "key_file")]
-    passphrase_file: Option<PathBuf>,
-
-    /// Key file of the store
-    #[arg(long, global = true, value_name = "FILE")]
-    key_file: Option<PathBuf>,
-
-    /// Settings file [default: $HSM_CONFIG, else hsm.toml if there is one]
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreArgs,
 
     #[command(subcommand)]
     command: Command,
@@ -178,13 +165,7 @@ enum Published {
 
 /// Runs `hsm lmk`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-    let flags = [
-        ("lmk_store", path(&args.store)),
-        ("lmk_passphrase_file", path(&args.passphrase_file)),
-        ("lmk_key_file", path(&args.key_file)),
-    ];
-    let config = SettingsFrom::of_file(args.config.clone()).load(&flags)?.config;
+    let config = args.store.load(&[])?.config;
     match &args.command {
         Command::List { json } => list(&config, *json),
         Command::Check { slot, expect } => check(&config, slot.id, expect.as_deref()),
@@ -320,7 +301,7 @@ fn list(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
             (lmks, change, store.default_id())
         }
         None => {
-            let slots = config.load_lmks(for_store)?;
+            let slots = lmks::load(config)?;
             let rows = slots.slots.iter().map(|(id, lmk)| LmkRow::new(*id, lmk, "Test", "-", ""));
             (rows.collect(), Vec::new(), slots.default)
         }
@@ -345,7 +326,7 @@ fn list(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
 fn check(config: &Config, id: u8, expect: Option<&str>) -> anyhow::Result<ExitCode> {
     let lmk = match &config.lmk.lmk_store {
         Some(path) => lmk_store::read(path, &secret_of(config)?)?.slots().get(&id).map(|slot| slot.lmk.clone()),
-        None => config.load_lmks(for_store)?.slots.get(&id).cloned(),
+        None => lmks::load(config)?.slots.get(&id).cloned(),
     };
     let lmk = lmk.ok_or_else(|| anyhow::anyhow!("no LMK is loaded in slot {id:02}"))?;
     let value = hex::encode(&lmk.check_value());

@@ -2,6 +2,7 @@
 
 use super::AnyKsn;
 use crate::facts::Facts;
+use crate::lmks::LmkArgs;
 use crate::{keys, wire};
 use std::process::ExitCode;
 
@@ -17,13 +18,16 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// BDK: clear, or a cryptogram (types 009, 609, 809, 909) or key block under a test LMK; - reads it from standard input
+    /// BDK: clear, or a cryptogram (types 009, 609, 809, 909) or key block under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     bdk: String,
 
     /// Key serial number: 12 to 20 digits, or 24 for AES
     #[arg(long)]
     ksn: String,
+
+    #[command(flatten)]
+    lmk: LmkArgs,
 
     /// Print as JSON
     #[arg(long)]
@@ -33,7 +37,7 @@ pub(super) struct Args {
 /// Runs `hsm dukpt ipek`.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ksn = AnyKsn::parse(&args.ksn)?;
-    let key = super::initial_key(&args.bdk, ksn)?;
+    let key = super::initial_key(&args.lmk.lmks(), &args.bdk, ksn)?;
     let id = match ksn {
         AnyKsn::Tdes(ksn) => wire::hex(ksn.with_counter(0).bytes()),
         AnyKsn::Aes(ksn) => wire::hex(ksn.initial_key_id()),

@@ -3,6 +3,7 @@
 use super::AnyKsn;
 use crate::exit::usage;
 use crate::keys::{self, Source};
+use crate::lmks::LmkArgs;
 use crate::output;
 use hsm_core::ClearKey;
 use hsm_core::dukpt::{self, AesKeyType, AesKsn, AesUse, DukptError, TdesUse};
@@ -23,11 +24,11 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// BDK: clear, or a cryptogram (types 009, 609, 809, 909) or key block under a test LMK; - reads it from standard input
+    /// BDK: clear, or a cryptogram (types 009, 609, 809, 909) or key block under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY", required_unless_present = "ipek", conflicts_with = "ipek")]
     bdk: Option<String>,
 
-    /// Initial key of the device: clear, or under a test LMK (type 302); - reads it from standard input
+    /// Initial key of the device: clear, or under an LMK (type 302); - reads it from standard input
     #[arg(long, value_name = "KEY")]
     ipek: Option<String>,
 
@@ -39,6 +40,9 @@ pub(super) struct Args {
     #[arg(long)]
     all_types: bool,
 
+    #[command(flatten)]
+    lmk: LmkArgs,
+
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -47,10 +51,12 @@ pub(super) struct Args {
 /// Runs `hsm dukpt key`.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ksn = AnyKsn::parse(&args.ksn)?;
+    let lmks = args.lmk.lmks();
     let initial = match (&args.bdk, &args.ipek) {
-        (Some(bdk), _) => super::initial_key(bdk, ksn)?,
+        (Some(bdk), _) => super::initial_key(&lmks, bdk, ksn)?,
         (None, Some(ipek)) => {
-            Source { algorithm: ksn.algorithm(), ..Source::new("initial key", &[KeyType::IKEY]) }.read(ipek)?.key
+            let source = Source::new(&lmks, "initial key", &[KeyType::IKEY]);
+            Source { algorithm: ksn.algorithm(), usages: &["B1"], ..source }.read(ipek)?.key
         }
         (None, None) => return Err(usage("say the BDK with --bdk, or the initial key with --ipek")),
     };

@@ -2,12 +2,13 @@
 
 use crate::cmd::key::{Show, wrapping_keys};
 use crate::exit::usage;
-use crate::{keys, output, secret};
+use crate::lmks::LmkArgs;
+use crate::{output, secret};
 use hsm_core::inspect::{Query, Shape, inspect};
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-Explains the header and optional blocks, and checks the MAC under the key-block test LMKs and the KBPKs that are given. If it
+Explains the header and optional blocks, and checks the MAC under the key-block LMKs and the KBPKs that are given. If it
 is wrong under all of them, a change of one character or of the header that makes it good is looked for.
 Exit codes: 0 the MAC is good, or there is no key to check it with, 1 it is wrong, 2 wrong usage.
 
@@ -23,9 +24,12 @@ pub(super) struct Args {
     #[arg(value_name = "BLOCK")]
     block: String,
 
-    /// Key block protection key, once for each: clear (aes:DIGITS for AES), or under a test LMK; - reads it from standard input
+    /// Key block protection key, once for each: clear (aes:DIGITS for AES), or under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     kbpk: Vec<String>,
+
+    #[command(flatten)]
+    lmk: LmkArgs,
 
     /// Print as JSON
     #[arg(long)]
@@ -35,11 +39,16 @@ pub(super) struct Args {
 /// Runs `hsm keyblock inspect`.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = secret::get("block", &args.block)?;
-    let wrapping_keys = wrapping_keys(&args.kbpk)?;
-    let lmks = keys::lmks();
+    let lmks = args.lmk.lmks();
+    let mut slots = lmks.slots()?.slots.clone();
+    if let Some(id) = lmks.asked() {
+        lmks.lmk(id)?;
+        slots.retain(|slot, _| *slot == id);
+    }
+    let wrapping_keys = wrapping_keys(&lmks, &args.kbpk)?;
     let query = Query {
         text: &text,
-        lmks: &lmks.slots,
+        lmks: &slots,
         wrapping_keys: &wrapping_keys,
         check_value: None,
         key_type: None,

@@ -2,6 +2,7 @@
 
 use crate::exit::usage;
 use crate::facts::Facts;
+use crate::lmks::{LmkArgs, Lmks};
 use crate::{keys, secret};
 use anyhow::Context;
 use hsm_core::inspect::usage_name;
@@ -12,7 +13,7 @@ use serde_json::json;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-The block is opened with a clear KBPK or, without --kbpk, under the test LMK that it names or that suits it.
+The block is opened with the KBPK or, without --kbpk, under the LMK that it names or that suits it.
 Where several values are -, each takes a line of standard input: block, KBPK.
 Exit codes: 0 opened, 1 the MAC is wrong or the contents are no key, 2 wrong usage.
 
@@ -29,13 +30,12 @@ pub(super) struct Args {
     #[arg(value_name = "BLOCK")]
     block: String,
 
-    /// Key block protection key: clear, or under a test LMK; - reads it from standard input
+    /// Key block protection key: clear, or under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     kbpk: Option<String>,
 
-    /// LMK that the block is under [default: the one it names, or one that suits it]
-    #[arg(long, value_name = "ID", conflicts_with = "kbpk")]
-    lmk: Option<u8>,
+    #[command(flatten)]
+    lmk: LmkArgs,
 
     /// Print as JSON
     #[arg(long)]
@@ -51,10 +51,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         _ => return Err(usage("a key block begins with its tag, S or R")),
     };
     let body = text.get(1..).unwrap_or_default().as_bytes();
+    let lmks = args.lmk.lmks();
     let (opened, under) = match (&args.kbpk, family) {
-        (Some(kbpk), _) => (with_key(family, body, kbpk)?, "the KBPK".to_owned()),
+        (Some(kbpk), _) => (with_key(&lmks, family, body, kbpk)?, "the KBPK".to_owned()),
         (None, Family::Thales) => {
-            let (id, opened) = keys::open_block("block", &text, args.lmk)?;
+            let (id, opened) = keys::open_block(&lmks, "block", &text, lmks.asked())?;
             (opened, format!("LMK {id:02}"))
         }
         (None, Family::X9143) => return Err(usage("a TR-31 block is under no LMK: say its key with --kbpk")),
@@ -63,10 +64,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn with_key(family: Family, body: &[u8], kbpk: &str) -> anyhow::Result<OpenedBlock> {
+fn with_key(lmks: &Lmks, family: Family, body: &[u8], kbpk: &str) -> anyhow::Result<OpenedBlock> {
     let (header, _) =
         key_block::inspect(family, body).map_err(|e| usage(format!("the block: {e} (error {})", e.code())))?;
-    let kbpk = super::protection_key(header.version, kbpk)?;
+    let kbpk = super::protection_key(lmks, header.version, kbpk)?;
     let opened = match family {
         Family::Thales => ProtectionKeys::derive(&kbpk).and_then(|keys| thales::unwrap(&keys, None, body)),
         Family::X9143 => tr31::unwrap(&kbpk, body),

@@ -1,8 +1,8 @@
 //! `hsm pin derive`.
 
-use super::inputs::{self, AccountArgs, IbmArgs, PvkArgs};
+use super::inputs::{self, IbmArgs, PvkArgs, VisaArgs};
 use crate::facts::Facts;
-use hsm_core::pin_verify::{self, Offset};
+use hsm_core::pin_verify::Offset;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -32,11 +32,7 @@ pub(super) struct Args {
     ibm: IbmArgs,
 
     #[command(flatten)]
-    account: AccountArgs,
-
-    /// PVK indicator, 0 to 9
-    #[arg(long, value_name = "DIGIT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
-    pvki: u8,
+    visa: VisaArgs,
 
     /// Print as JSON
     #[arg(long)]
@@ -47,12 +43,11 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut facts = Facts::default();
     if let Some(pvv) = args.pvv {
-        let pvk = args.pvk.read_pair()?;
-        let account = args.account.needed()?;
+        let pvv_of = args.visa.method(&args.pvk)?;
         let mut pins = Vec::new();
         for number in 0..10_000u16 {
             let pin = [number / 1000, number / 100 % 10, number / 10 % 10, number % 10].map(|digit| digit as u8);
-            if pin_verify::pvv(&pvk, &account, args.pvki, &pin)? == pvv {
+            if pvv_of(&pin)? == pvv {
                 pins.push(inputs::text(&pin));
             }
         }
@@ -66,7 +61,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(offset) => offset,
         None => inputs::offset("0000").map_err(crate::exit::usage)?,
     };
-    let natural = args.ibm.natural(&args.pvk.read()?, &args.account)?;
+    let natural = args.ibm.natural(&args.pvk)?;
     let pin = offset.to_pin(&natural).map_err(|e| crate::exit::usage(format!("--offset: {e}")))?;
     facts.add("pin", inputs::text(&pin)).add("natural pin", inputs::text(natural.get(..pin.len()).unwrap_or_default()));
     facts.print(args.json)?;

@@ -1,6 +1,6 @@
 //! `hsm pin offset`.
 
-use super::inputs::{self, AccountArgs, IbmArgs, PvkArgs};
+use super::inputs::{self, IbmArgs, PinArgs, PvkArgs};
 use crate::facts::Facts;
 use hsm_core::pin_verify::Offset;
 use std::process::ExitCode;
@@ -17,18 +17,14 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// PIN of 4 to 12 digits; - reads it from standard input
-    #[arg(long)]
-    pin: String,
+    #[command(flatten)]
+    pin: PinArgs,
 
     #[command(flatten)]
     pvk: PvkArgs,
 
     #[command(flatten)]
     ibm: IbmArgs,
-
-    #[command(flatten)]
-    account: AccountArgs,
 
     /// Print as JSON
     #[arg(long)]
@@ -37,9 +33,8 @@ pub(super) struct Args {
 
 /// Runs `hsm pin offset`.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let pin = inputs::pin(&args.pin)?;
-    let pvk = args.pvk.read()?;
-    let natural = args.ibm.natural(&pvk, &args.account)?;
+    let pin = args.pin.read()?;
+    let natural = args.ibm.natural(&args.pvk)?;
     let offset = Offset::of_pin(&natural, pin.digits())?;
     let mut facts = Facts::default();
     facts.add("offset", String::from_utf8_lossy(&offset.to_field()));

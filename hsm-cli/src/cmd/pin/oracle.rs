@@ -4,6 +4,7 @@ use super::inputs::{self, AccountArgs};
 use crate::cmd::dukpt::{self, AnyKsn};
 use crate::exit::usage;
 use crate::keys::Source;
+use crate::lmks::Lmks;
 use crate::{output, secret};
 use anyhow::bail;
 use hsm_core::Algorithm;
@@ -64,9 +65,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !matches!(block.len(), 8 | 16) {
         return Err(usage(format!("--block: a PIN block has 8 bytes, or 16 in ISO-4, not {}", block.len())));
     }
+    let lmks = Lmks::published();
     let keys = match (&args.key, &args.bdk) {
-        (Some(key), _) => pin_keys(key, block.len())?,
-        (None, Some(bdk)) => vec![dukpt_key(bdk, args.ksn.as_deref().unwrap_or_default())?],
+        (Some(key), _) => pin_keys(&lmks, key, block.len())?,
+        (None, Some(bdk)) => vec![dukpt_key(&lmks, bdk, args.ksn.as_deref().unwrap_or_default())?],
         (None, None) => Vec::new(),
     };
     let accounts = accounts(&args.account)?;
@@ -86,14 +88,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The PIN keys that an argument may be.
-fn pin_keys(argument: &str, block_len: usize) -> anyhow::Result<Vec<WrappingKey>> {
+fn pin_keys(lmks: &Lmks, argument: &str, block_len: usize) -> anyhow::Result<Vec<WrappingKey>> {
     let text = secret::get("key", argument)?;
     let algorithm = if block_len == 16 { Algorithm::Aes } else { Algorithm::Des };
     let types = [Some(KeyType::ZPK), Some(KeyType::tpk(false)), Some(KeyType::tpk(true)), Some(KeyType::BDK)];
     let mut keys = Vec::new();
     let mut last = None;
     for key_type in types.into_iter().flatten() {
-        match (Source { algorithm, ..Source::new("key", &[key_type]) }).open(&text) {
+        match (Source { algorithm, ..Source::new(lmks, "key", &[key_type]) }).open(&text) {
             Ok(opened) => {
                 let clear = opened.clear || opened.attributes.is_some();
                 keys.push(WrappingKey { name: opened.form, key: opened.key });
@@ -115,9 +117,9 @@ fn pin_keys(argument: &str, block_len: usize) -> anyhow::Result<Vec<WrappingKey>
     }
 }
 
-fn dukpt_key(bdk: &str, ksn: &str) -> anyhow::Result<WrappingKey> {
+fn dukpt_key(lmks: &Lmks, bdk: &str, ksn: &str) -> anyhow::Result<WrappingKey> {
     let ksn = AnyKsn::parse(ksn)?;
-    let transaction = dukpt::transaction_key(&dukpt::initial_key(bdk, ksn)?, ksn)?;
+    let transaction = dukpt::transaction_key(&dukpt::initial_key(lmks, bdk, ksn)?, ksn)?;
     Ok(WrappingKey { name: "DUKPT PIN key".to_owned(), key: dukpt::pin_key(&transaction, ksn)? })
 }
 

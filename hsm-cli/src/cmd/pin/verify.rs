@@ -1,6 +1,6 @@
 //! `hsm pin verify`.
 
-use super::inputs::{self, AccountArgs, IbmArgs, PvkArgs};
+use super::inputs::{self, IbmArgs, PinArgs, PvkArgs, VisaArgs};
 use crate::facts::Facts;
 use hsm_core::pin_verify::{self, Offset};
 use std::process::ExitCode;
@@ -18,9 +18,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// PIN of 4 to 12 digits; - reads it from standard input
-    #[arg(long)]
-    pin: String,
+    #[command(flatten)]
+    pin: PinArgs,
 
     /// IBM 3624 offset, with or without its fill
     #[arg(long, value_name = "DIGITS", value_parser = inputs::offset, required_unless_present = "pvv")]
@@ -37,11 +36,7 @@ pub(super) struct Args {
     ibm: IbmArgs,
 
     #[command(flatten)]
-    account: AccountArgs,
-
-    /// PVK indicator, 0 to 9
-    #[arg(long, value_name = "DIGIT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
-    pvki: u8,
+    visa: VisaArgs,
 
     /// Fewest digits that must agree (IBM)
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(4..=12))]
@@ -54,16 +49,15 @@ pub(super) struct Args {
 
 /// Runs `hsm pin verify`.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let pin = inputs::pin(&args.pin)?;
+    let pin = args.pin.read()?;
     let mut facts = Facts::default();
     let good = if let Some(given) = args.pvv {
-        let pvk = args.pvk.read_pair()?;
-        let pvv = pin_verify::pvv(&pvk, &args.account.needed()?, args.pvki, pin.digits())?;
+        let pvv = args.visa.method(&args.pvk)?(pin.digits())?;
         facts.add("method", "Visa PVV").add("pvv of the pin", inputs::text(&pvv));
         pvv == given
     } else {
         let offset = args.offset.ok_or_else(|| crate::exit::usage("say --offset or --pvv"))?;
-        let natural = args.ibm.natural(&args.pvk.read()?, &args.account)?;
+        let natural = args.ibm.natural(&args.pvk)?;
         let own = Offset::of_pin(&natural, pin.digits())?;
         facts.add("method", "IBM 3624").add("offset of the pin", String::from_utf8_lossy(&own.to_field()));
         pin_verify::verify_offset(&natural, pin.digits(), &offset, usize::from(args.check_length))?
