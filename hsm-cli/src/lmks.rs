@@ -11,19 +11,22 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Heading of the options in help texts.
+const HEADING: &str = "LMKs";
+
 /// Where the LMK store and its secret are.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct StoreArgs {
     /// File of the LMK store [default: lmk_store of the settings]
-    #[arg(long, visible_alias = "lmk-store", global = true, value_name = "FILE")]
+    #[arg(long, visible_alias = "lmk-store", global = true, help_heading = HEADING, value_name = "FILE")]
     store: Option<PathBuf>,
 
     /// File whose first line is the passphrase of the store
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "key_file")]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "FILE", conflicts_with = "key_file")]
     passphrase_file: Option<PathBuf>,
 
     /// Key file of the store
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "FILE")]
     key_file: Option<PathBuf>,
 
     #[command(flatten)]
@@ -62,11 +65,9 @@ pub(crate) fn load(config: &Config) -> anyhow::Result<LmkSlots> {
 
 /// The LMKs that a command works with.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "LMKs")]
 pub(crate) struct LmkArgs {
-    /// Slot of the LMK that keys are under or go to, 00 to 19 [default: the one that a key block names, else the default LMK if
-    /// it is of the kind that is needed, else the first that is]
-    #[arg(long, value_name = "NN", value_parser = clap::value_parser!(u8).range(..20))]
+    /// Slot of the LMK, 00 to 19 [default: the one that a key block names, else the default LMK, or the first that suits]
+    #[arg(long, help_heading = HEADING, value_name = "NN", value_parser = clap::value_parser!(u8).range(..20))]
     lmk: Option<u8>,
 
     #[command(flatten)]

@@ -83,11 +83,11 @@ struct Show {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct SettingsFrom {
     /// Settings file [default: $HSM_CONFIG, else hsm.toml if there is one]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// Give a setting a value; may be repeated
-    #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    #[arg(long = "set", global = true, help_heading = "Settings", value_name = "NAME=VALUE", value_parser = name_and_value)]
     set: Vec<(String, String)>,
 }
 

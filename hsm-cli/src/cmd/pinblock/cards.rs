@@ -1,15 +1,19 @@
-//! What a format may need besides the PIN, as options that encoding and decoding share.
+//! What a format may need besides the PIN, as options that the subcommands share.
 
 use crate::exit::usage;
+use crate::keys::{self, Source};
+use crate::lmks::{LmkArgs, Lmks};
 use crate::secret;
-use hsm_core::ClearKey;
+use hsm_core::Algorithm;
 use hsm_core::cipher::BlockCipher;
+use hsm_core::key_type::KeyType;
 use hsm_pinblock::{Account, Account12, BlockCipher16, Context, Format, Pad, Pan, Pin, PlusField, UdkA};
+use zeroize::Zeroizing;
 
 /// Account number, card key, old PIN and pad.
 #[derive(Debug, clap::Args)]
 pub(super) struct CardArgs {
-    /// Account number with its check digit
+    /// Account number with its check digit; it serves every format, and ISO-4 takes no other
     #[arg(long, conflicts_with = "account")]
     pan: Option<String>,
 
@@ -104,7 +108,7 @@ impl Card {
 
     /// The whole account number, which ISO format 4 needs.
     pub(super) fn pan(&self) -> anyhow::Result<&Pan> {
-        self.pan.as_ref().ok_or_else(|| usage("ISO-4 needs the whole account number: --pan"))
+        self.pan.as_ref().ok_or_else(|| usage("ISO-4 needs the whole account number with its check digit: --pan"))
     }
 }
 
@@ -116,8 +120,50 @@ pub(super) fn format(name: &str) -> Result<Format, String> {
     Format::from_name(name).ok_or_else(|| "unknown format; `hsm pinblock formats` lists codes and names".to_owned())
 }
 
-/// A PIN encryption key given in clear.
+/// The key of a block.
+#[derive(Debug, clap::Args)]
+pub(super) struct KeyArgs {
+    /// Key of the block: clear, or under an LMK; - reads it from standard input [default: the block is clear]
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+
+    /// Key type of a cryptogram, code or name [default: ZPK or TPK, whichever gives odd parity]
+    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
+    key_type: Option<KeyType>,
+
+    #[command(flatten)]
+    lmk: LmkArgs,
+}
+
+impl KeyArgs {
+    /// The LMKs.
+    pub(super) fn lmks(&self) -> Lmks {
+        self.lmk.lmks()
+    }
+
+    /// Reads the key.
+    pub(super) fn read<'a>(&self, lmks: &'a Lmks) -> anyhow::Result<GivenKey<'a>> {
+        let text = secret::get_optional("key", self.key.as_deref())?;
+        Ok(GivenKey { name: "key", text, key_type: self.key_type, lmks })
+    }
+}
+
+/// A key that was read, but not opened: the format says of which cipher it is.
+pub(super) struct GivenKey<'a> {
+    /// What it is called.
+    pub(super) name: &'a str,
+    /// `None` for blocks in clear.
+    pub(super) text: Option<Zeroizing<String>>,
+    /// Key type of a cryptogram.
+    pub(super) key_type: Option<KeyType>,
+    /// The LMKs that it may be under.
+    pub(super) lmks: &'a Lmks,
+}
+
+/// What a block is enciphered with.
 pub(super) enum PinKey {
+    /// Nothing.
+    None,
     /// DES or TDES.
     Des(BlockCipher),
     /// AES, for ISO format 4.
@@ -127,19 +173,29 @@ pub(super) enum PinKey {
 /// An AES key as ISO format 4 uses it.
 pub(super) struct Aes(BlockCipher);
 
-impl PinKey {
-    /// Takes a key as one for blocks of a format.
+impl GivenKey<'_> {
+    /// Opens the key for blocks of a format.
     ///
     /// # Errors
-    /// Usage, for a length that the format's cipher does not have.
-    pub(super) fn new(format: Format, digits: &str) -> anyhow::Result<Self> {
-        let bytes = secret::hex("key", digits)?;
-        let wrong = |e| usage(format!("--key: {e}"));
-        Ok(if format == Format::Iso4 {
-            Self::Aes(Aes(ClearKey::aes(&bytes).and_then(|key| key.cipher()).map_err(wrong)?))
-        } else {
-            Self::Des(ClearKey::des(&bytes).and_then(|key| key.cipher()).map_err(wrong)?)
-        })
+    /// Usage for text that is no key, or one of another cipher than the format's; failure for one that does not open.
+    pub(super) fn open(&self, format: Format) -> anyhow::Result<PinKey> {
+        let Some(text) = &self.text else { return Ok(PinKey::None) };
+        let algorithm = if format == Format::Iso4 { Algorithm::Aes } else { Algorithm::Des };
+        let usual = [Some(KeyType::ZPK), Some(KeyType::tpk(false)), Some(KeyType::tpk(true))];
+        let types: Vec<KeyType> = match self.key_type {
+            Some(key_type) => vec![key_type],
+            None => usual.into_iter().flatten().collect(),
+        };
+        let source = Source::new(self.lmks, self.name, &types);
+        let untagged_cryptograms = self.key_type.is_some();
+        let source = Source { algorithm, untagged_cryptograms, usages: &["P0", "71", "72"], ..source };
+        let key = source.open(text)?.key;
+        if key.algorithm() != algorithm {
+            let needed = if algorithm == Algorithm::Aes { "an AES key" } else { "a DES or TDES key" };
+            return Err(usage(format!("the {}: {format} needs {needed}", self.name)));
+        }
+        let cipher = key.cipher().map_err(|e| usage(format!("the {}: {e}", self.name)))?;
+        Ok(if algorithm == Algorithm::Aes { PinKey::Aes(Aes(cipher)) } else { PinKey::Des(cipher) })
     }
 }
 
