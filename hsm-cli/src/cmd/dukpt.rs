@@ -7,11 +7,9 @@ mod ksn;
 use crate::exit::usage;
 use crate::keys::Source;
 use crate::lmks::Lmks;
-use clap::Subcommand;
 use hsm_core::dukpt::{self, AesKsn, DukptError, Ksn, TdesBdk};
 use hsm_core::key_type::KeyType;
 use hsm_core::{Algorithm, ClearKey};
-use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -19,28 +17,12 @@ Examples:
   hsm dukpt key --bdk 0123456789ABCDEFFEDCBA9876543210 --ksn FFFF9876543210E00001
   hsm dukpt ksn FFFF9876543210E00001 --descriptor 906";
 
-/// Derive DUKPT keys and explain key serial numbers
-#[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Ipek(ipek::Args),
-    Key(key::Args),
-    Ksn(ksn::Args),
-}
-
-/// Runs `hsm dukpt`.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    match &args.command {
-        Command::Ipek(args) => ipek::run(args),
-        Command::Key(args) => key::run(args),
-        Command::Ksn(args) => ksn::run(args),
-    }
+subcommands! {
+    /// Derive DUKPT keys and explain key serial numbers
+    #[command(after_help = AFTER_HELP)]
+    Ipek = ipek,
+    Key = key,
+    Ksn = ksn,
 }
 
 /// A serial number of either kind.
