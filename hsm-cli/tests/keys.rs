@@ -1,13 +1,12 @@
 //! `hsm key`, `hsm keyblock`, `hsm pin` and `hsm dukpt` as a user meets them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use assert_cmd::Command;
+mod common;
+
 use assert_cmd::assert::Assert;
+use common::{hsm, program, stderr, stdout};
 use serde_json::Value;
 use std::path::Path;
-use std::time::Duration;
-
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The test ZMK of the samples, in clear.
 const ZMK: &str = "851A0D9D0B2A1602622AD0B0E9E6B070";
@@ -17,67 +16,21 @@ const CVK: &str = "U9B4934384B19946B040CD702B4D58145";
 const ZPK_BLOCK: &str = "S00072P0TB00E0001EA421618B34F5FA1A77F7CF6480111B97CF0FAE7BD77D589EC921EF9";
 const ZMK_BLOCK: &str = "S00072K0TB00E0001DB045F29C053EEFF7B9425B3A88C7258EB7EA7E40E2C47878647072A";
 
-const COMMANDS: [&str; 24] = [
-    "key",
-    "key generate",
-    "key import",
-    "key export",
-    "key component",
-    "key component split",
-    "key component generate",
-    "key component encrypt",
-    "key form",
-    "key translate",
-    "key check",
-    "key inspect",
-    "key types",
-    "keyblock",
-    "keyblock wrap",
-    "keyblock unwrap",
-    "keyblock inspect",
-    "pin",
-    "pin offset",
-    "pin pvv",
-    "pin verify",
-    "pin derive",
-    "pin oracle",
-    "dukpt",
-];
-
-fn hsm() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hsm"));
-    command.timeout(PATIENCE);
-    command
-}
-
 fn run(line: &str) -> Assert {
     hsm().args(line.split_whitespace()).assert()
 }
 
-fn stdout(assert: &Assert) -> String {
-    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
-}
-
-fn stderr(assert: &Assert) -> String {
-    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
-}
-
 fn json(line: &str) -> Value {
-    serde_json::from_str(&stdout(&run(&format!("{line} --json")).success())).unwrap()
+    common::json(&run(&format!("{line} --json")).success())
 }
 
 /// The report of an inspection that finds nothing good.
 fn json_of_failure(line: &str) -> Value {
-    serde_json::from_str(&stdout(&run(&format!("{line} --json")).code(1))).unwrap()
+    common::json(&run(&format!("{line} --json")).code(1))
 }
 
-/// Fails with a code and exactly one line that holds `what`.
 fn fails(line: &str, code: i32, what: &str) {
-    let assert = run(line).code(code);
-    let message = stderr(&assert);
-    assert_eq!(message.lines().count(), 1, "{line}: {message}");
-    assert!(message.starts_with("hsm: ") && message.contains(what), "{line}: {message}");
-    assert_eq!(stdout(&assert), "", "{line}");
+    common::fails(hsm().args(line.split_whitespace()), code, what);
 }
 
 /// The examples of a help text, each a line for the shell.
@@ -98,27 +51,61 @@ fn examples(help: &str) -> Vec<String> {
     lines
 }
 
+/// A command and all below it, as their help names them, with their help.
+fn tree(command: &str) -> Vec<(String, String)> {
+    let help = stdout(&run(&format!("{command} -h")).success());
+    let subcommands = help.split_once("Commands:\n").map_or("", |(_, rest)| rest);
+    let names: Vec<String> = subcommands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(|name| format!("{command} {name}"))
+        .collect();
+    let below = names.iter().flat_map(|name| tree(name)).collect();
+    [vec![(command.to_owned(), help)], below].concat()
+}
+
 #[test]
 fn every_example_in_the_help_works() {
     let directory = Path::new(env!("CARGO_BIN_EXE_hsm")).parent().unwrap();
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
-    let mut tried = 0;
-    for command in COMMANDS.iter().copied().chain(["dukpt ipek", "dukpt key", "dukpt ksn"]) {
-        let help = stdout(&run(&format!("{command} --help")).success());
-        let examples = examples(&help);
-        assert!(!examples.is_empty(), "{command}: {help}");
-        for example in examples {
-            let mut shell = Command::new("sh");
-            shell.timeout(PATIENCE).env("PATH", &path).args(["-c", &example]);
-            let assert = shell.assert();
-            let output = assert.get_output();
-            // Examples of damage show a failure that is explained.
-            let explained = output.status.code() == Some(1) && stdout(&assert).contains("Likely damage");
-            assert!(output.status.success() || explained, "{example}\n{}{}", stdout(&assert), stderr(&assert));
-            tried += 1;
+    for group in ["key", "keyblock", "pin", "pinblock", "dukpt", "lmk", "config"] {
+        let here = tempfile::tempdir().unwrap();
+        let tree = tree(group);
+        assert!(tree.len() > 3, "{tree:?}");
+        for (command, help) in tree {
+            let examples = examples(&help);
+            // The examples of all of `hsm lmk` follow each other in its own help.
+            assert!(!examples.is_empty() || command.starts_with("lmk "), "{command}: {help}");
+            for example in examples {
+                let mut shell = program("sh");
+                shell.env("PATH", &path).env("HSM_LMK_PASSPHRASE", "correct horse").current_dir(&here);
+                let assert = shell.args(["-c", &example]).assert();
+                let output = assert.get_output();
+                // Examples of damage show a failure that is explained.
+                let explained = output.status.code() == Some(1) && stdout(&assert).contains("Likely damage");
+                assert!(output.status.success() || explained, "{example}\n{}{}", stdout(&assert), stderr(&assert));
+            }
         }
     }
-    assert!(tried > 50, "{tried}");
+}
+
+#[test]
+fn every_tool_has_json_and_takes_its_secrets_from_standard_input() {
+    for group in ["key", "keyblock", "pin", "pinblock", "dukpt"] {
+        for (command, help) in tree(group) {
+            if help.contains("\nCommands:\n") && command != "pinblock" {
+                continue;
+            }
+            assert!(help.contains(" --json "), "{command}: {help}");
+            for line in help.lines().filter(|line| !line.starts_with("Usage:")) {
+                let secret =
+                    [" <KEY> ", " <PIN> ", " <CRYPTOGRAM> ", " <BLOCK> "].iter().any(|value| line.contains(value));
+                assert!(!secret || line.contains("- reads it from standard input"), "{command}: {line}");
+            }
+        }
+    }
 }
 
 #[test]

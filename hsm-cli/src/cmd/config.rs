@@ -36,7 +36,9 @@ enum Command {
 
 /// Print a commented settings file with every setting
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  hsm config init > hsm.toml\n  hsm config init --profile strict --output hsm.toml")]
+#[command(
+    after_help = "Examples:\n  hsm config init > hsm.toml\n  hsm config init --profile strict --output strict.toml"
+)]
 struct Init {
     /// Profile that the settings are a change of
     #[arg(long, default_value = "developer", ignore_case = true)]

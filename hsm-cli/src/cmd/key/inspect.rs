@@ -42,7 +42,7 @@ pub(super) struct Args {
     #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
     key_type: Option<KeyType>,
 
-    /// ZMK, TMK or key block protection key to try as well, once for each: clear (aes:DIGITS for AES), or under an LMK
+    /// ZMK, TMK or key block protection key to try as well, once for each: clear (aes:DIGITS for AES), or under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     zmk: Vec<String>,
 
