@@ -188,7 +188,11 @@ impl<'a> Source<'a> {
 
     fn clear(&self, text: &str, algorithm: Algorithm) -> anyhow::Result<Opened> {
         let bytes = secret::hex(self.name, text)?;
-        let key = ClearKey::new(algorithm, &bytes).map_err(|e| usage(format!("the {}: {e}", self.name)))?;
+        let key = ClearKey::new(algorithm, &bytes).map_err(|e| {
+            let aes = algorithm == Algorithm::Des && ClearKey::aes(&bytes).is_ok();
+            let hint = if aes { "; aes:DIGITS is an AES key" } else { "" };
+            usage(format!("the {}: {e}{hint}", self.name))
+        })?;
         Ok(Opened { key, form: "clear".to_owned(), attributes: None, clear: true, wrong_parity: false })
     }
 

@@ -8,6 +8,7 @@ use hsm_core::lmk::{Lmk, LmkScheme};
 use hsm_core::scheme::KeyScheme;
 use hsm_core::{LmkSlots, SecurityModule};
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -124,6 +125,19 @@ impl Lmks {
             return Err(usage(format!("no LMK is loaded in slot {id:02}; {}", self.loaded()?)));
         };
         Ok(lmk)
+    }
+
+    /// The LMKs that a key is looked for under: the one asked for, or all.
+    ///
+    /// # Errors
+    /// As [`Lmks::lmk`].
+    pub(crate) fn searched(&self) -> anyhow::Result<BTreeMap<u8, Arc<Lmk>>> {
+        let mut slots = self.slots()?.slots.clone();
+        if let Some(id) = self.asked {
+            self.lmk(id)?;
+            slots.retain(|slot, _| *slot == id);
+        }
+        Ok(slots)
     }
 
     /// The slot that is usual for keys of a kind: the one asked for, the default, or else the first of the kind.

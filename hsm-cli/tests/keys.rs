@@ -406,7 +406,13 @@ fn what_cannot_be_done_is_said_in_one_line() {
     fails(&format!("keyblock inspect {CVK}"), 2, "no key block");
     fails(&format!("pin offset --pin 1234 --pvk {DOUBLE}"), 2, "--data");
     fails("pin oracle --block 0123", 2, "8 bytes");
+    fails("pin oracle --block 0123456789ABCDEF --key U0123", 2, "error 15");
+    fails(&format!("pin verify --pin 1234 --pvk {DOUBLE}"), 2, "--offset or --pvv");
     fails(&format!("dukpt key --bdk {DOUBLE} --ksn 12"), 2, "12 to 20");
+    fails("dukpt key --ksn FFFF9876543210E00001", 2, "--ipek");
+    fails(&format!("key check --key {CVK}"), 2, "--type");
+    fails(&format!("key check --key {DOUBLE}{DOUBLE}"), 2, "aes:DIGITS");
+    fails(&format!("keyblock wrap --key {DOUBLE} --usage P0 --lmk 0"), 2, "LMK 00 is a variant LMK");
     let wrong = run(&format!("key import --zmk {ZMK} --key X6A2C67C227784BC5D8508B6BED82ECB8 --type ZPK --kcv 000000"));
     assert!(stderr(&wrong.code(1)).contains("check value is another"));
 }

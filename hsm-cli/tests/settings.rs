@@ -97,6 +97,11 @@ fn tools_use_the_store_that_the_settings_name() {
     }
     let found = json(&tool(&format!("key inspect {zpk} --json")).success());
     assert_eq!(found["candidates"][0]["under"], "LMK 05");
+    // Components are under the LMK of the key.
+    let split = json(&tool(&format!("key component split --parts 2 --type ZPK --key {zpk} --json")).success());
+    let part = |n: usize| split["components"][n]["component"].as_str().unwrap();
+    let form = format!("key form --type ZPK --component {} --component {} --json", part(0), part(1));
+    assert_eq!(field(&form, "key"), zpk);
     let pin = "--pin 1234 --account 400000123456 --format 01";
     let clear = stdout(&tool(&format!("pinblock encode {pin} --key {double}")).success());
     for key in [&zpk, &block] {

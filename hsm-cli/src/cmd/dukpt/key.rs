@@ -25,7 +25,7 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
     /// BDK: clear, or a cryptogram (types 009, 609, 809, 909) or key block under an LMK; - reads it from standard input
-    #[arg(long, value_name = "KEY", required_unless_present = "ipek", conflicts_with = "ipek")]
+    #[arg(long, value_name = "KEY", conflicts_with = "ipek")]
     bdk: Option<String>,
 
     /// Initial key of the device: clear, or under an LMK (type 302); - reads it from standard input

@@ -70,11 +70,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Err(usage("--kcv: a check value has at least 4 digits"));
     }
     let lmks = args.lmk.lmks();
-    let mut slots = lmks.slots()?.slots.clone();
-    if let Some(id) = lmks.asked() {
-        lmks.lmk(id)?;
-        slots.retain(|slot, _| *slot == id);
-    }
+    let slots = lmks.searched()?;
     let wrapping_keys = wrapping_keys(&lmks, &args.zmk)?;
     let query = Query {
         text: &text,

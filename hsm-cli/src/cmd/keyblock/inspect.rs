@@ -40,11 +40,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = secret::get("block", &args.block)?;
     let lmks = args.lmk.lmks();
-    let mut slots = lmks.slots()?.slots.clone();
-    if let Some(id) = lmks.asked() {
-        lmks.lmk(id)?;
-        slots.retain(|slot, _| *slot == id);
-    }
+    let slots = lmks.searched()?;
     let wrapping_keys = wrapping_keys(&lmks, &args.kbpk)?;
     let query = Query {
         text: &text,

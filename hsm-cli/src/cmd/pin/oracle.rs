@@ -2,7 +2,7 @@
 
 use super::inputs::{self, AccountArgs};
 use crate::cmd::dukpt::{self, AnyKsn};
-use crate::exit::usage;
+use crate::exit::{self, usage};
 use crate::keys::Source;
 use crate::lmks::Lmks;
 use crate::{output, secret};
@@ -108,7 +108,7 @@ fn pin_keys(lmks: &Lmks, argument: &str, block_len: usize) -> anyhow::Result<Vec
         }
     }
     match last {
-        Some(error) if keys.is_empty() && text.starts_with(['S', 's']) => Err(error),
+        Some(error) if keys.is_empty() && (exit::is_usage(&error) || text.starts_with(['S', 's'])) => Err(error),
         _ if keys.is_empty() => bail!(
             "the key has no odd parity as ZPK (001), TPK (002, 70D) or BDK (009) under LMK 00 (the HSM answers 10); \
              `hsm key inspect` tries all types"

@@ -1,6 +1,7 @@
 //! `hsm pin verify`.
 
 use super::inputs::{self, IbmArgs, PinArgs, PvkArgs, VisaArgs};
+use crate::exit::usage;
 use crate::facts::Facts;
 use hsm_core::pin_verify::{self, Offset};
 use std::process::ExitCode;
@@ -22,7 +23,7 @@ pub(super) struct Args {
     pin: PinArgs,
 
     /// IBM 3624 offset, with or without its fill
-    #[arg(long, value_name = "DIGITS", value_parser = inputs::offset, required_unless_present = "pvv")]
+    #[arg(long, value_name = "DIGITS", value_parser = inputs::offset)]
     offset: Option<Offset>,
 
     /// Visa PIN verification value
@@ -49,18 +50,23 @@ pub(super) struct Args {
 
 /// Runs `hsm pin verify`.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.offset.is_none() && args.pvv.is_none() {
+        return Err(usage("say what verifies the PIN: --offset or --pvv"));
+    }
     let pin = args.pin.read()?;
     let mut facts = Facts::default();
-    let good = if let Some(given) = args.pvv {
-        let pvv = args.visa.method(&args.pvk)?(pin.digits())?;
-        facts.add("method", "Visa PVV").add("pvv of the pin", inputs::text(&pvv));
-        pvv == given
-    } else {
-        let offset = args.offset.ok_or_else(|| crate::exit::usage("say --offset or --pvv"))?;
-        let natural = args.ibm.natural(&args.pvk)?;
-        let own = Offset::of_pin(&natural, pin.digits())?;
-        facts.add("method", "IBM 3624").add("offset of the pin", String::from_utf8_lossy(&own.to_field()));
-        pin_verify::verify_offset(&natural, pin.digits(), &offset, usize::from(args.check_length))?
+    let good = match (args.offset, args.pvv) {
+        (Some(offset), _) => {
+            let natural = args.ibm.natural(&args.pvk)?;
+            let own = Offset::of_pin(&natural, pin.digits())?;
+            facts.add("method", "IBM 3624").add("offset of the pin", String::from_utf8_lossy(&own.to_field()));
+            pin_verify::verify_offset(&natural, pin.digits(), &offset, usize::from(args.check_length))?
+        }
+        (None, given) => {
+            let pvv = args.visa.method(&args.pvk)?(pin.digits())?;
+            facts.add("method", "Visa PVV").add("pvv of the pin", inputs::text(&pvv));
+            given == Some(pvv)
+        }
     };
     facts.line("verified", if good { "yes" } else { "no (the HSM answers 01)" }).json("verified", good.into());
     facts.print(args.json)?;
