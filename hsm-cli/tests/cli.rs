@@ -5,7 +5,7 @@ mod common;
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
-use common::{PATIENCE, hsm, json, stderr, stdout};
+use common::{PATIENCE, hsm, json, private, stderr, stdout};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -303,6 +303,24 @@ fn pin_blocks_are_translated() {
     fails(&format!("{translate} {other} {keys} --to-format 01"), 1, "the HSM answers 20");
     let cvk = "S00072V2TN00E00014C0328F82856C4E6D7CCF7A9A1597CB0662C35A18CC72EB9CF97917C";
     fails(&format!("{translate} {from} --from-key {cvk} --to-format 01"), 1, "A6");
+}
+
+#[test]
+fn a_server_takes_keys_that_a_tool_put_under_its_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (store, secret) = (file("lmks.hsm"), file("pw"));
+    private(secret.as_ref(), "correct horse\n");
+    let store = ["--store", &store, "--passphrase-file", &secret];
+    run(&[&["lmk", "generate", "05", "--kind", "variant-2des"], &store[..]].concat()).success();
+    let clear = "des:0123456789ABCDEFFEDCBA9876543210";
+    let translate = ["key", "translate", "--type", "ZPK", "--key", clear, "--to", "05", "--json"];
+    let zpk = json(&run(&[&translate, &store[..]].concat()).success());
+
+    let server = Server::start(&store);
+    let message = format!("BU011{}%05", zpk["key"].as_str().unwrap());
+    let answer = server.run(&["send", &message]);
+    assert!(stdout(&answer).starts_with("BV0008D7B4"), "{}", stdout(&answer));
 }
 
 #[test]

@@ -5,12 +5,10 @@ mod common;
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
-use common::{json, stderr, stdout};
+use common::{json, private, stderr, stdout};
 use hsm_core::{LmkSlots, SecurityModule, Settings};
 use hsm_server::control::{Actions, ControlSocket, ModuleControl};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use tempfile::TempDir;
 
 /// `hsm` in a directory of its own.
@@ -26,11 +24,6 @@ fn run(dir: &TempDir, arguments: &[&str]) -> Assert {
 
 fn fails(dir: &TempDir, arguments: &[&str], code: i32, what: &str) {
     common::fails(&mut hsm(dir, arguments), code, what);
-}
-
-fn private(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// Longest time that any command may take; building a plugin takes longest.
@@ -44,4 +47,11 @@ pub(crate) fn fails(command: &mut Command, code: i32, what: &str) {
     assert_eq!(line.lines().count(), 1, "{command:?}: {line}");
     assert!(line.starts_with("hsm: ") && line.contains(what), "{command:?}: {line}");
     assert_eq!(stdout(&assert), "", "{command:?}");
+}
+
+/// Writes a file that only its owner may read.
+#[allow(dead_code, reason = "not every file of tests has secrets in files")]
+pub(crate) fn private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }

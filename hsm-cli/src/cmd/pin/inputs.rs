@@ -158,6 +158,27 @@ impl IbmArgs {
     }
 }
 
+/// An offset or a PVV, and what its method takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct MethodArgs {
+    /// IBM 3624 offset, with or without its fill
+    #[arg(long, value_name = "DIGITS", value_parser = offset)]
+    pub(super) offset: Option<Offset>,
+
+    /// Visa PIN verification value
+    #[arg(long, value_name = "DIGITS", value_parser = pvv, conflicts_with = "offset")]
+    pub(super) pvv: Option<[u8; 4]>,
+
+    #[command(flatten)]
+    pub(super) pvk: PvkArgs,
+
+    #[command(flatten)]
+    pub(super) ibm: IbmArgs,
+
+    #[command(flatten)]
+    pub(super) visa: VisaArgs,
+}
+
 /// An offset of 1 to 12 digits, with or without its fill.
 pub(super) fn offset(digits: &str) -> Result<Offset, String> {
     if digits.len() > 12 {

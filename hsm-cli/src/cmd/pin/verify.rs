@@ -1,6 +1,6 @@
 //! `hsm pin verify`.
 
-use super::inputs::{self, IbmArgs, PinArgs, PvkArgs, VisaArgs};
+use super::inputs::{self, MethodArgs, PinArgs};
 use crate::exit::usage;
 use crate::facts::Facts;
 use hsm_core::pin_verify::{self, Offset};
@@ -22,22 +22,8 @@ pub(super) struct Args {
     #[command(flatten)]
     pin: PinArgs,
 
-    /// IBM 3624 offset, with or without its fill
-    #[arg(long, value_name = "DIGITS", value_parser = inputs::offset)]
-    offset: Option<Offset>,
-
-    /// Visa PIN verification value
-    #[arg(long, value_name = "DIGITS", value_parser = inputs::pvv, conflicts_with = "offset")]
-    pvv: Option<[u8; 4]>,
-
     #[command(flatten)]
-    pvk: PvkArgs,
-
-    #[command(flatten)]
-    ibm: IbmArgs,
-
-    #[command(flatten)]
-    visa: VisaArgs,
+    method: MethodArgs,
 
     /// Fewest digits that must agree (IBM)
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(4..=12))]
@@ -50,20 +36,20 @@ pub(super) struct Args {
 
 /// Runs `hsm pin verify`.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    if args.offset.is_none() && args.pvv.is_none() {
+    if args.method.offset.is_none() && args.method.pvv.is_none() {
         return Err(usage("say what verifies the PIN: --offset or --pvv"));
     }
     let pin = args.pin.read()?;
     let mut facts = Facts::default();
-    let good = match (args.offset, args.pvv) {
+    let good = match (args.method.offset, args.method.pvv) {
         (Some(offset), _) => {
-            let natural = args.ibm.natural(&args.pvk)?;
+            let natural = args.method.ibm.natural(&args.method.pvk)?;
             let own = Offset::of_pin(&natural, pin.digits())?;
             facts.add("method", "IBM 3624").add("offset of the pin", String::from_utf8_lossy(&own.to_field()));
             pin_verify::verify_offset(&natural, pin.digits(), &offset, usize::from(args.check_length))?
         }
         (None, given) => {
-            let pvv = args.visa.method(&args.pvk)?(pin.digits())?;
+            let pvv = args.method.visa.method(&args.method.pvk)?(pin.digits())?;
             facts.add("method", "Visa PVV").add("pvv of the pin", inputs::text(&pvv));
             given == Some(pvv)
         }
