@@ -27,6 +27,11 @@ pub(crate) fn usage(message: impl fmt::Display) -> anyhow::Error {
     anyhow::Error::new(Usage(message.to_string()))
 }
 
+/// Whether a failure is wrong usage.
+pub(crate) fn is_usage(error: &anyhow::Error) -> bool {
+    error.is::<Usage>()
+}
+
 /// Reports a failure and gives its exit code.
 pub(crate) fn for_failure(error: &anyhow::Error) -> ExitCode {
     // Whoever reads our output has seen enough, as `head` does.
@@ -34,7 +39,7 @@ pub(crate) fn for_failure(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     report(&format!("{error:#}"));
-    if error.is::<Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+    if is_usage(error) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
 }
 
 /// Shows help where it was asked for; reports bad arguments.

@@ -11,7 +11,9 @@ use clap::ValueEnum;
 use hsm_core::key_block::header::{
     Attributes, BlockAlgorithm, Exportability, Family, KeyVersion, ModeOfUse, Scope, Usage,
 };
-use hsm_core::key_block::{self, OpenedBlock, rules, thales};
+use hsm_core::key_block::optional::OptionalBlocks;
+use hsm_core::key_block::thales::ProtectionKeys;
+use hsm_core::key_block::{self, KeyBlockError, OpenedBlock, rules, thales};
 use hsm_core::key_type::KeyType;
 use hsm_core::lmk::{Lmk, LmkId, LmkScheme};
 use hsm_core::scheme::{KeyField, KeyScheme, Untagged};
@@ -106,31 +108,51 @@ pub(crate) struct Opened {
     pub(crate) attributes: Option<Attributes>,
     /// Whether it was in clear.
     pub(crate) clear: bool,
+    /// Whether it is a cryptogram without odd parity, which [`Source::any_parity`] lets pass.
+    pub(crate) wrong_parity: bool,
 }
 
 /// Where a key of an argument is looked for, and what it may be.
 pub(crate) struct Source<'a> {
+    /// The LMKs.
+    pub(crate) lmks: &'a Lmks,
     /// Name of the argument, for messages.
     pub(crate) name: &'a str,
     /// Its type under a variant LMK; the first under which it has odd parity.
     pub(crate) types: &'a [KeyType],
+    /// Usages that its key block may have; any, if there are none.
+    pub(crate) usages: &'a [&'static str],
     /// Whether cryptograms are components.
     pub(crate) component: bool,
-    /// The LMKs.
-    pub(crate) lmks: &'a Lmks,
-    /// The LMK asked for.
+    /// The only LMK that it may be under.
     pub(crate) lmk: Option<u8>,
     /// The cipher of clear keys without prefix.
     pub(crate) algorithm: Algorithm,
     /// Whether digits without scheme letter are a cryptogram, as the HSM writes some, and not a clear key.
     pub(crate) untagged_cryptograms: bool,
+    /// Whether a cryptogram opens without odd parity, too.
+    pub(crate) any_parity: bool,
 }
 
 impl<'a> Source<'a> {
-    /// A TDES key, or one that says otherwise, of these types.
+    /// A TDES key, or one that says otherwise, of these types, under the LMK asked for.
     pub(crate) fn new(lmks: &'a Lmks, name: &'a str, types: &'a [KeyType]) -> Self {
-        let (lmk, algorithm) = (None, Algorithm::Des);
-        Self { name, types, component: false, lmks, lmk, algorithm, untagged_cryptograms: false }
+        Self {
+            lmks,
+            name,
+            types,
+            usages: &[],
+            component: false,
+            lmk: lmks.asked(),
+            algorithm: Algorithm::Des,
+            untagged_cryptograms: false,
+            any_parity: false,
+        }
+    }
+
+    /// A wrapping key beside the key that the LMK asked for is about: under that LMK if it can be.
+    pub(crate) fn wrapping(lmks: &'a Lmks, name: &'a str, types: &'a [KeyType]) -> Self {
+        Self { lmk: None, ..Self::new(lmks, name, types) }
     }
 
     /// Reads and opens the key of an argument.
@@ -166,8 +188,12 @@ impl<'a> Source<'a> {
 
     fn clear(&self, text: &str, algorithm: Algorithm) -> anyhow::Result<Opened> {
         let bytes = secret::hex(self.name, text)?;
-        let key = ClearKey::new(algorithm, &bytes).map_err(|e| usage(format!("the {}: {e}", self.name)))?;
-        Ok(Opened { key, form: "clear".to_owned(), attributes: None, clear: true })
+        let key = ClearKey::new(algorithm, &bytes).map_err(|e| {
+            let aes = algorithm == Algorithm::Des && ClearKey::aes(&bytes).is_ok();
+            let hint = if aes { "; aes:DIGITS is an AES key" } else { "" };
+            usage(format!("the {}: {e}{hint}", self.name))
+        })?;
+        Ok(Opened { key, form: "clear".to_owned(), attributes: None, clear: true, wrong_parity: false })
     }
 
     fn cryptogram(&self, text: &str) -> anyhow::Result<Opened> {
@@ -176,16 +202,17 @@ impl<'a> Source<'a> {
         if self.types.is_empty() {
             return Err(usage(format!("the {} is a cryptogram: say its key type with --type", self.name)));
         }
-        let id = self.lmk.unwrap_or(0);
-        let lmk = self.lmks.get(id)?;
+        let id = self.lmk.map_or_else(|| self.lmks.of_kind(LmkScheme::Variant), Ok)?;
+        let lmk = self.lmks.lmk(id)?;
         for &key_type in self.types {
             let under = if self.component { LmkUse::component_of(key_type) } else { LmkUse::from(key_type) };
             let opened = variant::decrypt_under_lmk(lmk, under, scheme, &bytes)
                 .with_context(|| format!("the {} does not open under LMK {id:02}", self.name))?;
-            if opened.odd_parity {
+            if opened.odd_parity || self.any_parity {
                 let what = if self.component { "component of type" } else { "type" };
                 let form = format!("{}, {what} {} under LMK {id:02}", scheme_name(scheme), type_name(key_type));
-                return Ok(Opened { key: opened.key, form, attributes: None, clear: false });
+                let wrong_parity = !opened.odd_parity;
+                return Ok(Opened { key: opened.key, form, attributes: None, clear: false, wrong_parity });
             }
         }
         let types: Vec<String> = self.types.iter().map(|key_type| type_name(*key_type)).collect();
@@ -204,7 +231,15 @@ impl<'a> Source<'a> {
             let is = if self.component { "is no component" } else { "is a component" };
             bail!("the {} {is}: its key version is {}", self.name, text.get(10..12).unwrap_or_default());
         }
-        Ok(Opened { key: opened.key, form, attributes: Some(attributes), clear: false })
+        if !self.usages.is_empty() && !self.usages.iter().any(|usage| usage.as_bytes() == attributes.usage.id()) {
+            let wanted = self.usages.join(", ");
+            bail!(
+                "the {}'s key block has usage {}, possible are {wanted} (the HSM answers A6)",
+                self.name,
+                attributes.usage
+            );
+        }
+        Ok(Opened { key: opened.key, form, attributes: Some(attributes), clear: false, wrong_parity: false })
     }
 }
 
@@ -216,21 +251,21 @@ pub(crate) fn open_block(lmks: &Lmks, name: &str, text: &str, id: Option<u8>) ->
     let body = Zeroizing::new(text.get(1..).unwrap_or_default().as_bytes().to_vec());
     let (header, _) = key_block::inspect(Family::Thales, &body).map_err(|e| usage(format!("the {name}: {e}")))?;
     let named = match header.scope {
-        Some(Scope::Lmk(id)) => Some(id.number()),
-        _ => None,
+        Some(Scope::Lmk(id)) => id.number(),
+        _ => return Err(usage(format!("the {name} is a key block under a ZMK or TMK, not under an LMK"))),
     };
-    let slots = &lmks.slots()?.slots;
-    // Public samples name LMK 01 for either kind of key-block LMK.
-    let suits = |lmk: &Lmk| lmk.protection_keys().is_ok_and(|keys| keys.version() == header.version);
-    let suiting = |id: u8| slots.get(&id).is_some_and(|lmk| suits(lmk));
-    let id = match (id, named) {
-        (Some(id), _) => id,
-        (None, None) => return Err(usage(format!("the {name} is a key block under a ZMK or TMK, not under an LMK"))),
-        (None, Some(named)) if suiting(named) => named,
-        (None, Some(named)) => slots.keys().copied().find(|id| suiting(*id)).unwrap_or(named),
+    let id = match id {
+        Some(id) => id,
+        None => {
+            // Public samples name LMK 01 for either kind of key-block LMK.
+            let slots = &lmks.slots()?.slots;
+            let suits = |lmk: &Lmk| lmk.protection_keys().is_ok_and(|keys| keys.version() == header.version);
+            let candidates = [named].into_iter().chain(lmks.asked()).chain(slots.keys().copied());
+            candidates.into_iter().find(|id| slots.get(id).is_some_and(|lmk| suits(lmk))).unwrap_or(named)
+        }
     };
     let refused = || format!("the {name} does not open under LMK {id:02}");
-    let keys = lmks.get(id)?.protection_keys().with_context(refused)?;
+    let keys = lmks.lmk(id)?.protection_keys().with_context(refused)?;
     Ok((id, thales::unwrap(keys, None, &body).with_context(refused)?))
 }
 
@@ -349,17 +384,9 @@ impl AttributeArgs {
         let of_type = of_type.and_then(|id| usage_id(id).ok());
         let usage = self.usage.or(own.map(|own| own.usage)).or(of_type);
         let Some(usage) = usage else { return Err(usage_missing()) };
-        let algorithm = match (key.algorithm(), key.len()) {
-            (Algorithm::Des, 8) => BlockAlgorithm::Des,
-            (Algorithm::Des, _) => BlockAlgorithm::Tdes,
-            (Algorithm::Aes, _) => BlockAlgorithm::Aes,
-            (Algorithm::Hmac, _) => BlockAlgorithm::Hmac,
-            (Algorithm::Rsa, _) => BlockAlgorithm::Rsa,
-            (Algorithm::Ec, _) => BlockAlgorithm::Ec,
-        };
         Ok(Attributes {
             usage,
-            algorithm,
+            algorithm: BlockAlgorithm::of(key),
             mode: self.mode.or(own.map(|own| own.mode)).unwrap_or(ModeOfUse::Any),
             key_version: self.key_version.or(own.map(|own| own.key_version)).unwrap_or(KeyVersion::NONE),
             exportability: self.exportability.or(own.map(|own| own.exportability)).unwrap_or(Exportability::Exportable),
@@ -367,7 +394,8 @@ impl AttributeArgs {
     }
 }
 
-fn usage_missing() -> anyhow::Error {
+/// A key block without key usage, as wrong usage.
+pub(crate) fn usage_missing() -> anyhow::Error {
     usage("a key block needs a key usage: --usage, such as P0, or --type")
 }
 
@@ -414,10 +442,9 @@ fn exportability(id: &str) -> Result<Exportability, String> {
     Exportability::from_id(id.to_ascii_uppercase()).map_err(|_| wrong.to_owned())
 }
 
-/// A key to be written under an LMK.
-pub(crate) struct Stored<'a> {
-    /// The key.
-    pub(crate) key: &'a ClearKey,
+/// What a key is to be under an LMK.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Target {
     /// What its block is to say, under a key-block LMK.
     pub(crate) attributes: Option<Attributes>,
     /// Its type, under a variant LMK.
@@ -428,19 +455,19 @@ pub(crate) struct Stored<'a> {
     pub(crate) component: bool,
 }
 
-impl Stored<'_> {
+impl Target {
     /// The key field under an LMK: a cryptogram or an S block.
     ///
     /// # Errors
     /// Usage, if the LMK does not take such a key.
-    pub(crate) fn under(&self, lmks: &Lmks, id: u8) -> anyhow::Result<String> {
-        let lmk = lmks.get(id)?;
+    pub(crate) fn put(&self, key: &ClearKey, lmks: &Lmks, id: u8) -> anyhow::Result<String> {
+        let lmk = lmks.lmk(id)?;
         match lmk.scheme() {
             LmkScheme::Variant => {
                 let key_type = self.key_type.ok_or_else(|| usage("a variant LMK needs the key type: --type"))?;
-                let scheme = self.scheme.unwrap_or_else(|| usual_scheme(self.key.len()));
+                let scheme = self.scheme.unwrap_or_else(|| usual_scheme(key.len()));
                 let under = if self.component { LmkUse::component_of(key_type) } else { key_type.into() };
-                let cryptogram = variant::encrypt_under_lmk(lmk, under, scheme, self.key)
+                let cryptogram = variant::encrypt_under_lmk(lmk, under, scheme, key)
                     .map_err(|e| usage(format!("{e} (the HSM answers {})", e.code())))?;
                 Ok(scheme.write(&cryptogram))
             }
@@ -450,14 +477,55 @@ impl Stored<'_> {
                 }
                 let attributes = self.attributes.ok_or_else(usage_missing)?;
                 check_attributes(&attributes)?;
-                let scope = LmkId::new(id).map(Scope::Lmk).ok_or_else(|| usage("LMK identifiers are 00 to 19"))?;
-                let none = key_block::optional::OptionalBlocks::NONE;
-                let block = thales::wrap(lmk.protection_keys()?, scope, attributes, &none, self.key, &mut fill)
-                    .map_err(|e| usage(format!("{e} (the HSM answers {})", e.code())))?;
-                Ok(tagged('S', &block))
+                block_under_lmk(lmks, id, attributes, &OptionalBlocks::NONE, key)
             }
         }
     }
+}
+
+/// An S block under a key-block LMK.
+///
+/// # Errors
+/// Usage, if the LMK has no key blocks or does not take such a key.
+pub(crate) fn block_under_lmk(
+    lmks: &Lmks,
+    id: u8,
+    attributes: Attributes,
+    optional: &OptionalBlocks,
+    key: &ClearKey,
+) -> anyhow::Result<String> {
+    let protection = protection_keys(lmks, id)?;
+    let scope = LmkId::new(id).map(Scope::Lmk).ok_or_else(|| usage("LMK identifiers are 00 to 19"))?;
+    s_block(protection, scope, attributes, optional, key)
+}
+
+/// What a key-block LMK protects key blocks with.
+///
+/// # Errors
+/// Usage, for a variant LMK.
+pub(crate) fn protection_keys(lmks: &Lmks, id: u8) -> anyhow::Result<&ProtectionKeys> {
+    let keys = lmks.lmk(id)?.protection_keys();
+    keys.map_err(|_| usage(format!("LMK {id:02} is a variant LMK: it has no key blocks")))
+}
+
+/// An S block.
+///
+/// # Errors
+/// Usage, naming what is wrong and the HSM's code.
+pub(crate) fn s_block(
+    protection: &ProtectionKeys,
+    scope: Scope,
+    attributes: Attributes,
+    optional: &OptionalBlocks,
+    key: &ClearKey,
+) -> anyhow::Result<String> {
+    let block = thales::wrap(protection, scope, attributes, optional, key, &mut fill).map_err(refused)?;
+    Ok(tagged('S', &block))
+}
+
+/// A key block that cannot be made, as wrong usage.
+pub(crate) fn refused(error: KeyBlockError) -> anyhow::Error {
+    usage(format!("{error} (the HSM answers {})", error.code()))
 }
 
 /// A key block with its tag.

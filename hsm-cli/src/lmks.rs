@@ -1,90 +1,185 @@
-//! The LMKs that commands work with: those of the store that flags, environment or settings file name, else the test LMKs.
+//! The LMKs of a command: those of the settings and the LMK store, as the server has them, or the published test LMKs.
 
 use crate::cmd::config::SettingsFrom;
 use crate::cmd::lmk::for_store;
 use crate::exit::usage;
-use hsm_core::config::Config;
-use hsm_core::lmk::Lmk;
+use hsm_core::config::{Config, Effective, LmkLoadError};
+use hsm_core::lmk::{Lmk, LmkScheme};
+use hsm_core::scheme::KeyScheme;
 use hsm_core::{LmkSlots, SecurityModule};
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Where LMKs come from.
-#[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "LMKs")]
-pub(crate) struct LmkArgs {
-    /// File of the LMK store [default: lmk_store of the settings; without one there are the published test LMKs]
-    #[arg(long, global = true, value_name = "FILE")]
+/// Heading of the options in help texts.
+const HEADING: &str = "LMKs";
+
+/// Where the LMK store and its secret are.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct StoreArgs {
+    /// File of the LMK store [default: lmk_store of the settings]
+    #[arg(long, visible_alias = "lmk-store", global = true, help_heading = HEADING, value_name = "FILE")]
     store: Option<PathBuf>,
 
     /// File whose first line is the passphrase of the store
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "key_file")]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "FILE", conflicts_with = "key_file")]
     passphrase_file: Option<PathBuf>,
 
     /// Key file of the store
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "FILE")]
     key_file: Option<PathBuf>,
 
-    /// Settings file [default: $HSM_CONFIG, else hsm.toml if there is one]
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    from: SettingsFrom,
+}
+
+impl StoreArgs {
+    /// The settings in force. `flags` are those that have a flag of their own besides these.
+    ///
+    /// # Errors
+    /// Usage, with everything that is wrong.
+    pub(crate) fn load(&self, flags: &[(&'static str, Option<String>)]) -> anyhow::Result<Effective> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let (mut phrase, mut key) = (path(&self.passphrase_file), path(&self.key_file));
+        // A secret that is named here replaces one of either kind in the settings.
+        if phrase.is_some() {
+            key = Some(String::new());
+        } else if key.is_some() {
+            phrase = Some(String::new());
+        }
+        let own = [("lmk_store", path(&self.store)), ("lmk_passphrase_file", phrase), ("lmk_key_file", key)];
+        self.from.load(&[&own[..], flags].concat())
+    }
+}
+
+/// The LMKs of the settings and the store.
+///
+/// # Errors
+/// If the store cannot be used or there is no secret for it, or a live LMK is in it that nobody said is meant.
+pub(crate) fn load(config: &Config) -> anyhow::Result<LmkSlots> {
+    config.load_lmks(for_store).map_err(|error| match error {
+        LmkLoadError::Secret(error) => error,
+        other => anyhow::anyhow!("{other}"),
+    })
+}
+
+/// The LMKs that a command works with.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct LmkArgs {
+    /// Slot of the LMK, 00 to 19 [default: the one that a key block names, else the default LMK, or the first that suits]
+    #[arg(long, help_heading = HEADING, value_name = "NN", value_parser = clap::value_parser!(u8).range(..20))]
+    lmk: Option<u8>,
+
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl LmkArgs {
-    /// The settings with these flags over them.
-    ///
-    /// # Errors
-    /// Usage, with everything that is wrong with the settings.
-    pub(crate) fn config(&self) -> anyhow::Result<Config> {
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-        let flags = [
-            ("lmk_store", path(&self.store)),
-            ("lmk_passphrase_file", path(&self.passphrase_file)),
-            ("lmk_key_file", path(&self.key_file)),
-        ];
-        Ok(SettingsFrom::of_file(self.config.clone()).load(&flags)?.config)
+    /// The LMKs. Nothing is read before the first key needs one.
+    pub(crate) fn lmks(&self) -> Lmks {
+        Lmks { asked: self.lmk, store: Some(self.store.clone()), slots: OnceCell::new() }
     }
 }
 
-/// LMKs that are loaded when a command first needs one, so that nobody is asked for a passphrase in vain.
+/// LMKs in their slots, opened when they are needed.
 pub(crate) struct Lmks {
-    from: LmkArgs,
-    loaded: OnceCell<Arc<LmkSlots>>,
+    asked: Option<u8>,
+    store: Option<StoreArgs>,
+    slots: OnceCell<Arc<LmkSlots>>,
 }
 
 impl Lmks {
-    /// Those that arguments name.
-    pub(crate) fn new(from: &LmkArgs) -> Self {
-        Self { from: from.clone(), loaded: OnceCell::new() }
-    }
-
     /// The published test LMKs, whatever the settings say.
-    pub(crate) fn test() -> Self {
-        Self { from: LmkArgs::default(), loaded: OnceCell::from(SecurityModule::with_test_lmks().lmks()) }
+    pub(crate) fn published() -> Self {
+        Self { asked: None, store: None, slots: OnceCell::new() }
     }
 
-    /// All LMKs.
+    /// The slot that was asked for.
+    pub(crate) fn asked(&self) -> Option<u8> {
+        self.asked
+    }
+
+    /// All slots.
     ///
     /// # Errors
-    /// Usage for settings that are wrong; failure for a store that cannot be used.
+    /// As [`load`] and [`StoreArgs::load`].
     pub(crate) fn slots(&self) -> anyhow::Result<&LmkSlots> {
-        if let Some(slots) = self.loaded.get() {
+        if let Some(slots) = self.slots.get() {
             return Ok(slots);
         }
-        let slots = Arc::new(self.from.config()?.load_lmks(for_store)?);
-        Ok(self.loaded.get_or_init(|| slots))
+        let slots = match &self.store {
+            Some(store) => Arc::new(load(&store.load(&[])?.config)?),
+            None => SecurityModule::with_test_lmks().lmks(),
+        };
+        Ok(self.slots.get_or_init(|| slots))
     }
 
     /// The LMK in a slot.
     ///
     /// # Errors
-    /// As [`Lmks::slots`]; usage, if the slot is empty.
-    pub(crate) fn get(&self, id: u8) -> anyhow::Result<&Lmk> {
-        let slots = &self.slots()?.slots;
-        slots.get(&id).map(Arc::as_ref).ok_or_else(|| {
-            let there: Vec<_> = slots.keys().map(|id| format!("{id:02}")).collect();
-            usage(format!("no LMK is loaded in slot {id:02}; there are {}", there.join(", ")))
+    /// Usage, if the slot is empty; as [`Lmks::slots`].
+    pub(crate) fn lmk(&self, id: u8) -> anyhow::Result<&Lmk> {
+        let lmk = self.slots()?.slots.get(&id).map(Arc::as_ref);
+        let Some(lmk) = lmk else {
+            return Err(usage(format!("no LMK is loaded in slot {id:02}; {}", self.loaded()?)));
+        };
+        Ok(lmk)
+    }
+
+    /// The LMKs that a key is looked for under: the one asked for, or all.
+    ///
+    /// # Errors
+    /// As [`Lmks::lmk`].
+    pub(crate) fn searched(&self) -> anyhow::Result<BTreeMap<u8, Arc<Lmk>>> {
+        let mut slots = self.slots()?.slots.clone();
+        if let Some(id) = self.asked {
+            self.lmk(id)?;
+            slots.retain(|slot, _| *slot == id);
+        }
+        Ok(slots)
+    }
+
+    /// The slot that is usual for keys of a kind: the one asked for, the default, or else the first of the kind.
+    ///
+    /// # Errors
+    /// Usage, if there is none; as [`Lmks::slots`].
+    pub(crate) fn of_kind(&self, scheme: LmkScheme) -> anyhow::Result<u8> {
+        let slots = self.slots()?;
+        let all = slots.slots.keys().copied();
+        let found = self.asked.into_iter().chain([slots.default]).chain(all);
+        let found = found.into_iter().find(|id| slots.slots.get(id).is_some_and(|lmk| lmk.scheme() == scheme));
+        let Some(id) = found else {
+            let kind = match scheme {
+                LmkScheme::Variant => "variant",
+                LmkScheme::KeyBlock => "key-block",
+            };
+            return Err(usage(format!("no {kind} LMK is loaded; {}", self.loaded()?)));
+        };
+        Ok(id)
+    }
+
+    /// The slot that a new key goes to: the one asked for, or one that suits its scheme, or for key block attributes a
+    /// key-block LMK.
+    ///
+    /// # Errors
+    /// As [`Lmks::of_kind`].
+    pub(crate) fn destination(&self, scheme: Option<KeyScheme>, attributes: bool) -> anyhow::Result<u8> {
+        match (self.asked, scheme) {
+            (Some(id), _) => Ok(id),
+            (None, Some(KeyScheme::S)) => self.of_kind(LmkScheme::KeyBlock),
+            (None, Some(_)) => self.of_kind(LmkScheme::Variant),
+            (None, None) if attributes => self.of_kind(LmkScheme::KeyBlock),
+            (None, None) => Ok(self.slots()?.default),
+        }
+    }
+
+    fn loaded(&self) -> anyhow::Result<String> {
+        let ids: Vec<String> = self.slots()?.slots.keys().map(|id| format!("{id:02}")).collect();
+        Ok(match ids.split_last() {
+            None => "there are none".to_owned(),
+            Some((only, [])) => format!("there is {only}"),
+            Some((last, rest)) => format!("there are {} and {last}", rest.join(", ")),
         })
     }
 }

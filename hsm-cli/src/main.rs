@@ -11,6 +11,7 @@ mod lmks;
 mod output;
 mod parse;
 mod secret;
+mod terminal;
 mod wire;
 
 use clap::{Parser, Subcommand};

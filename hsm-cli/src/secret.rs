@@ -1,14 +1,13 @@
-//! Secrets from arguments or, where the argument is `-`, from standard input, line by line.
+//! Secrets from arguments or, where the argument is `-`, from a prompt or standard input, line by line.
 
 use crate::exit::usage;
+use crate::terminal::{self, Terminal};
 use anyhow::Context;
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use zeroize::Zeroizing;
 
-/// Longest line taken from standard input.
-const LONGEST: usize = 16 * 1024;
-
-/// The value of an argument, or the next line of standard input if the argument is `-`.
+/// The value of an argument, or the next line of standard input if the argument is `-`. A terminal is asked for it, and does
+/// not show it.
 ///
 /// # Errors
 /// If standard input ends or cannot be read.
@@ -16,19 +15,15 @@ pub(crate) fn get(name: &str, argument: &str) -> anyhow::Result<Zeroizing<String
     if argument != "-" {
         return Ok(Zeroizing::new(argument.trim().to_owned()));
     }
-    if io::stdin().is_terminal() {
-        eprint!("{name}: ");
-    }
-    // Room for the longest line, so that no half-filled buffer is left behind when it grows.
-    let mut line = Zeroizing::new(String::with_capacity(LONGEST));
-    let read = io::stdin()
-        .lock()
-        .take(LONGEST as u64)
-        .read_line(&mut line)
-        .with_context(|| format!("cannot read the {name} from standard input"))?;
-    if read == 0 {
-        return Err(usage(format!("standard input ends where the {name} was expected")));
-    }
+    let terminal = if io::stdin().is_terminal() { Terminal::open() } else { None };
+    let line = match terminal {
+        Some(terminal) => terminal.ask_secret(name)?,
+        None => {
+            let line = terminal::read_line(io::stdin().lock());
+            let line = line.with_context(|| format!("cannot read the {name} from standard input"))?;
+            line.ok_or_else(|| usage(format!("standard input ends where the {name} was expected")))?
+        }
+    };
     Ok(Zeroizing::new(line.trim().to_owned()))
 }
 

@@ -1,8 +1,11 @@
 //! The `hsm` binary as a user meets it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod common;
+
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
+use common::{PATIENCE, hsm, json, private, stderr, stdout};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -12,15 +15,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-mod common;
-use common::{PATIENCE, failed, hsm, json, stderr, stdout};
-
 fn run(arguments: &[&str]) -> Assert {
     hsm().args(arguments).assert()
 }
 
 fn fails(arguments: &[&str], code: i32, what: &str) {
-    failed(run(arguments), code, what);
+    common::fails(hsm().args(arguments), code, what);
 }
 
 /// A server on a port that the system chose. Killed when dropped, if it still runs.
@@ -259,6 +259,68 @@ fn pin_blocks_round_trip() {
     );
     let formats = json(&run(&["pinblock", "formats", "--json"]).success());
     assert!(formats.as_array().unwrap().iter().any(|format| format["code"] == "48" && format["account"] == "full PAN"));
+}
+
+#[test]
+fn pin_blocks_are_translated() {
+    let translate = |line: &str| run(&format!("pinblock translate {line}").split_whitespace().collect::<Vec<_>>());
+    // Exchanges of CA under the variant and the TDES key-block test LMK (plugins/testdata/pin_commands.tsv).
+    let keys = "--from-key U8463435FC4B4DAA0C49025272C29B12C --to-key U1EF828AA8F6B80EB83E19FBC373F3A85";
+    let from = "--block 6428EB94035AF53B --from-format 01 --account 550000025321";
+    translate(&format!("{from} {keys} --to-format 01")).success().stdout("91DDDA0A7C12CFAA\n");
+    let forbidden = translate(&format!("{from} {keys} --from-type TPK --to-type 001 --to-format 03"));
+    let forbidden = forbidden.success().stdout("82206CCD872229C2\n");
+    assert!(stderr(&forbidden).contains("PCI PIN does not allow ISO-0 to Diebold"));
+    let blocks = "--from-key S0007271TN00E00019BAD23B0CEF79E33328CA0568A0E186FC17E8DE738AAF9FB67C6E1FF \
+                  --to-key S00072P0TB00E0001EA421618B34F5FA1A77F7CF6480111B97CF0FAE7BD77D589EC921EF9";
+    let answer = translate(&format!(
+        "--block E57BC634D4717907 --from-format 01 --to-format 01 --account 600000000000 {blocks} --json"
+    ));
+    let answer = json(&answer.success());
+    assert_eq!([&answer["block"], &answer["code"]], ["FC99D994F1D3D3B8", "01"]);
+
+    // ISO-4 of X9.24-3, to a clear ISO-0 block.
+    let iso4 = "--block A912150391AB65A67E52883D81CE2D15 --from-format 48 --to-format 01 \
+                --from-key AF8CB133A78F8DC2D1359F18527593FB";
+    translate(&format!("{iso4} --pan 4111111111111111")).success().stdout("041225EEEEEEEEEE\n");
+    translate(&format!("{iso4} --account 411111111111")).code(2);
+    // PLUS and ISO-0 share the 18 characters, of which ISO-0 takes the 12 rightmost; of a PAN, those without the check digit.
+    let plus = "--block 05921A1CBFFFFFED --from-format 04 --to-format 01";
+    translate(&format!("{plus} --account FF2283400000123456")).success().stdout("0592789FFFEDCBA9\n");
+    translate(&format!("{plus} --pan 2283400000123456")).success().stdout("05920C9FFFFEDCBA\n");
+
+    let fails = |line: &str, code, what| fails(&line.split_whitespace().collect::<Vec<_>>(), code, what);
+    let translate = "pinblock translate";
+    fails(&format!("{translate} {plus} --account 228340000012"), 2, "18-character field");
+    fails(&format!("{translate} {plus} --account 22834000001A"), 2, "--account");
+    fails(
+        &format!("{translate} {from} {keys} --to-format 01 --to-type CVK"),
+        1,
+        "the destination key has no odd parity",
+    );
+    fails(&format!("{translate} {from} {keys} --to-format 48"), 2, "the destination key: ISO-4 needs an AES key");
+    let other = from.replace("6428EB94035AF53B", "0123456789ABCDEF");
+    fails(&format!("{translate} {other} {keys} --to-format 01"), 1, "the HSM answers 20");
+    let cvk = "S00072V2TN00E00014C0328F82856C4E6D7CCF7A9A1597CB0662C35A18CC72EB9CF97917C";
+    fails(&format!("{translate} {from} --from-key {cvk} --to-format 01"), 1, "A6");
+}
+
+#[test]
+fn a_server_takes_keys_that_a_tool_put_under_its_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (store, secret) = (file("lmks.hsm"), file("pw"));
+    private(secret.as_ref(), "correct horse\n");
+    let store = ["--store", &store, "--passphrase-file", &secret];
+    run(&[&["lmk", "generate", "05", "--kind", "variant-2des"], &store[..]].concat()).success();
+    let clear = "des:0123456789ABCDEFFEDCBA9876543210";
+    let translate = ["key", "translate", "--type", "ZPK", "--key", clear, "--to", "05", "--json"];
+    let zpk = json(&run(&[&translate, &store[..]].concat()).success());
+
+    let server = Server::start(&store);
+    let message = format!("BU011{}%05", zpk["key"].as_str().unwrap());
+    let answer = server.run(&["send", &message]);
+    assert!(stdout(&answer).starts_with("BV0008D7B4"), "{}", stdout(&answer));
 }
 
 #[test]

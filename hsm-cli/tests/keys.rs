@@ -1,13 +1,12 @@
 //! `hsm key`, `hsm keyblock`, `hsm pin` and `hsm dukpt` as a user meets them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use assert_cmd::Command;
+mod common;
+
 use assert_cmd::assert::Assert;
+use common::{hsm, program, stderr, stdout};
 use serde_json::Value;
 use std::path::Path;
-
-mod common;
-use common::{PATIENCE, failed, hsm, stderr, stdout};
 
 /// The test ZMK of the samples, in clear.
 const ZMK: &str = "851A0D9D0B2A1602622AD0B0E9E6B070";
@@ -16,41 +15,6 @@ const CVK: &str = "U9B4934384B19946B040CD702B4D58145";
 /// A ZPK and a ZMK under the TDES key-block test LMK, as a device wrote them.
 const ZPK_BLOCK: &str = "S00072P0TB00E0001EA421618B34F5FA1A77F7CF6480111B97CF0FAE7BD77D589EC921EF9";
 const ZMK_BLOCK: &str = "S00072K0TB00E0001DB045F29C053EEFF7B9425B3A88C7258EB7EA7E40E2C47878647072A";
-
-const COMMANDS: [&str; 32] = [
-    "key",
-    "key generate",
-    "key import",
-    "key export",
-    "key component",
-    "key component split",
-    "key component generate",
-    "key component encrypt",
-    "key form",
-    "key translate",
-    "key check",
-    "key inspect",
-    "key types",
-    "keyblock",
-    "keyblock wrap",
-    "keyblock unwrap",
-    "keyblock inspect",
-    "pin",
-    "pin offset",
-    "pin pvv",
-    "pin verify",
-    "pin derive",
-    "pin oracle",
-    "dukpt",
-    "dukpt ipek",
-    "dukpt key",
-    "dukpt ksn",
-    "pinblock",
-    "pinblock encode",
-    "pinblock decode",
-    "pinblock translate",
-    "pinblock formats",
-];
 
 fn run(line: &str) -> Assert {
     hsm().args(line.split_whitespace()).assert()
@@ -66,7 +30,7 @@ fn json_of_failure(line: &str) -> Value {
 }
 
 fn fails(line: &str, code: i32, what: &str) {
-    failed(run(line), code, what);
+    common::fails(hsm().args(line.split_whitespace()), code, what);
 }
 
 /// The examples of a help text, each a line for the shell.
@@ -87,27 +51,61 @@ fn examples(help: &str) -> Vec<String> {
     lines
 }
 
+/// A command and all below it, as their help names them, with their help.
+fn tree(command: &str) -> Vec<(String, String)> {
+    let help = stdout(&run(&format!("{command} -h")).success());
+    let subcommands = help.split_once("Commands:\n").map_or("", |(_, rest)| rest);
+    let names: Vec<String> = subcommands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(|name| format!("{command} {name}"))
+        .collect();
+    let below = names.iter().flat_map(|name| tree(name)).collect();
+    [vec![(command.to_owned(), help)], below].concat()
+}
+
 #[test]
 fn every_example_in_the_help_works() {
     let directory = Path::new(env!("CARGO_BIN_EXE_hsm")).parent().unwrap();
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
-    let mut tried = 0;
-    for command in COMMANDS.iter().copied().chain(["dukpt ipek", "dukpt key", "dukpt ksn"]) {
-        let help = stdout(&run(&format!("{command} --help")).success());
-        let examples = examples(&help);
-        assert!(!examples.is_empty(), "{command}: {help}");
-        for example in examples {
-            let mut shell = Command::new("sh");
-            shell.timeout(PATIENCE).env("PATH", &path).args(["-c", &example]);
-            let assert = shell.assert();
-            let output = assert.get_output();
-            // Examples of damage show a failure that is explained.
-            let explained = output.status.code() == Some(1) && stdout(&assert).contains("Likely damage");
-            assert!(output.status.success() || explained, "{example}\n{}{}", stdout(&assert), stderr(&assert));
-            tried += 1;
+    for group in ["key", "keyblock", "pin", "pinblock", "dukpt", "lmk", "config"] {
+        let here = tempfile::tempdir().unwrap();
+        let tree = tree(group);
+        assert!(tree.len() > 3, "{tree:?}");
+        for (command, help) in tree {
+            let examples = examples(&help);
+            // The examples of all of `hsm lmk` follow each other in its own help.
+            assert!(!examples.is_empty() || command.starts_with("lmk "), "{command}: {help}");
+            for example in examples {
+                let mut shell = program("sh");
+                shell.env("PATH", &path).env("HSM_LMK_PASSPHRASE", "correct horse").current_dir(&here);
+                let assert = shell.args(["-c", &example]).assert();
+                let output = assert.get_output();
+                // Examples of damage show a failure that is explained.
+                let explained = output.status.code() == Some(1) && stdout(&assert).contains("Likely damage");
+                assert!(output.status.success() || explained, "{example}\n{}{}", stdout(&assert), stderr(&assert));
+            }
         }
     }
-    assert!(tried > 50, "{tried}");
+}
+
+#[test]
+fn every_tool_has_json_and_takes_its_secrets_from_standard_input() {
+    for group in ["key", "keyblock", "pin", "pinblock", "dukpt"] {
+        for (command, help) in tree(group) {
+            if help.contains("\nCommands:\n") && command != "pinblock" {
+                continue;
+            }
+            assert!(help.contains(" --json "), "{command}: {help}");
+            for line in help.lines().filter(|line| !line.starts_with("Usage:")) {
+                let secret =
+                    [" <KEY> ", " <PIN> ", " <CRYPTOGRAM> ", " <BLOCK> "].iter().any(|value| line.contains(value));
+                assert!(!secret || line.contains("- reads it from standard input"), "{command}: {line}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -312,55 +310,6 @@ fn pins_verify_and_are_found_again() {
 }
 
 #[test]
-fn keys_are_under_the_lmks_of_a_store() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = dir.path().join("lmks.hsm");
-    let store = store.to_str().unwrap();
-    let in_store = |line: &str| {
-        let mut command = hsm();
-        command.env("HSM_LMK_PASSPHRASE", "correct horse").env("HSM_LMK_STORE", store);
-        command.args(line.split_whitespace()).assert()
-    };
-    in_store("lmk generate 07 --kind variant-2des").success();
-    let made = common::json(&in_store("key generate --type ZPK --lmk 07 --json").success());
-    let key = made["key"].as_str().unwrap();
-    let checked = common::json(&in_store(&format!("key check --type ZPK --lmk 07 --key {key} --json")).success());
-    assert_eq!(checked["kcv"], made["kcv"]);
-    // The same through flags, and to the test LMK in slot 00 beside it.
-    let mut translate = hsm();
-    translate.env("HSM_LMK_PASSPHRASE", "correct horse").args(["key", "translate", "--store", store]);
-    let moved = translate.args(["--type", "ZPK", "--key", key, "--lmk", "07", "--to", "00", "--json"]).assert();
-    let moved = common::json(&moved.success());
-    assert_eq!(json(&format!("key check --type ZPK --key {}", moved["key"].as_str().unwrap()))["kcv"], made["kcv"]);
-
-    fails(&format!("key check --type ZPK --lmk 07 --key {key}"), 2, "there are 00, 01, 02");
-    let mut wrong = hsm();
-    wrong.env("HSM_LMK_PASSPHRASE", "wrong horse").args(["key", "generate", "--type", "ZPK", "--store", store]);
-    failed(wrong.assert(), 1, "does not open");
-}
-
-#[test]
-fn pin_blocks_are_translated_under_lmk_keys() {
-    // The keys, block and account of a published CA exchange.
-    let (tpk, zpk) = ("U8463435FC4B4DAA0C49025272C29B12C", "U1EF828AA8F6B80EB83E19FBC373F3A85");
-    let from = format!("--block 6428EB94035AF53B --from-format 01 --from-key {tpk} --from-type TPK");
-    let to = format!("--to-key {zpk} --to-type ZPK --account 550000025321");
-    assert_eq!(json(&format!("pinblock translate {from} --to-format 01 {to}"))["block"], "91DDDA0A7C12CFAA");
-    let iso3 = json(&format!("pinblock translate {from} --to-format 47 {to}"));
-    let read = |key: &str, block: &str, format: &str| {
-        json(&format!("pinblock decode --block {block} --key {key} --account 550000025321 --format {format}"))
-    };
-    assert_eq!(read(zpk, iso3["block"].as_str().unwrap(), "47"), {
-        let mut same = read(tpk, "6428EB94035AF53B", "01");
-        same["code"] = "47".into();
-        same["format"] = iso3["format"].clone();
-        same
-    });
-    let wrong = from.replace("6428EB", "6428EC");
-    fails(&format!("pinblock translate {wrong} --to-format 01 {to}"), 1, "the HSM answers 20");
-}
-
-#[test]
 fn the_oracle_reads_blocks_and_says_why_it_cannot() {
     let block = "CB4EBC0180DFED6E";
     let key = "U063A0E7C0F2124E56192A4510F395ED7";
@@ -457,7 +406,13 @@ fn what_cannot_be_done_is_said_in_one_line() {
     fails(&format!("keyblock inspect {CVK}"), 2, "no key block");
     fails(&format!("pin offset --pin 1234 --pvk {DOUBLE}"), 2, "--data");
     fails("pin oracle --block 0123", 2, "8 bytes");
+    fails("pin oracle --block 0123456789ABCDEF --key U0123", 2, "error 15");
+    fails(&format!("pin verify --pin 1234 --pvk {DOUBLE}"), 2, "--offset or --pvv");
     fails(&format!("dukpt key --bdk {DOUBLE} --ksn 12"), 2, "12 to 20");
+    fails("dukpt key --ksn FFFF9876543210E00001", 2, "--ipek");
+    fails(&format!("key check --key {CVK}"), 2, "--type");
+    fails(&format!("key check --key {DOUBLE}{DOUBLE}"), 2, "aes:DIGITS");
+    fails(&format!("keyblock wrap --key {DOUBLE} --usage P0 --lmk 0"), 2, "LMK 00 is a variant LMK");
     let wrong = run(&format!("key import --zmk {ZMK} --key X6A2C67C227784BC5D8508B6BED82ECB8 --type ZPK --kcv 000000"));
     assert!(stderr(&wrong.code(1)).contains("check value is another"));
 }

@@ -1,17 +1,15 @@
 //! `hsm lmk`, `hsm config` and `hsm ctl` as a user meets them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod common;
+
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
+use common::{json, private, stderr, stdout};
 use hsm_core::{LmkSlots, SecurityModule, Settings};
 use hsm_server::control::{Actions, ControlSocket, ModuleControl};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use tempfile::TempDir;
-
-mod common;
-use common::{failed, json, stderr, stdout};
 
 /// `hsm` in a directory of its own.
 fn hsm(dir: &TempDir, arguments: &[&str]) -> Command {
@@ -25,12 +23,7 @@ fn run(dir: &TempDir, arguments: &[&str]) -> Assert {
 }
 
 fn fails(dir: &TempDir, arguments: &[&str], code: i32, what: &str) {
-    failed(run(dir, arguments), code, what);
-}
-
-fn private(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    common::fails(&mut hsm(dir, arguments), code, what);
 }
 
 #[test]
@@ -71,6 +64,72 @@ fn an_lmk_from_making_to_deleting() {
     fs::write(dir.path().join("lmks.hsm"), &before[..before.len() - 1]).unwrap();
     fails(&dir, &["lmk", "generate", "7"], 1, "damaged");
     assert_eq!(fs::read(dir.path().join("lmks.hsm")).unwrap(), &before[..before.len() - 1]);
+}
+
+#[test]
+fn tools_use_the_store_that_the_settings_name() {
+    let dir = tempfile::tempdir().unwrap();
+    private(&dir.path().join("pw"), "correct horse\n");
+    private(&dir.path().join("wrong"), "battery staple\n");
+    private(&dir.path().join("hsm.toml"), "[lmk]\nlmks = []\nlmk_store = 'lmks.hsm'\nlmk_passphrase_file = 'pw'\n");
+    run(&dir, &["lmk", "generate", "05", "--kind", "variant-2des"]).success();
+    run(&dir, &["lmk", "generate", "06", "--kind", "keyblock-aes"]).success();
+    let tool = |line: &str| run(&dir, &line.split_whitespace().collect::<Vec<_>>());
+    let field = |line: &str, name: &str| json(&tool(line).success())[name].as_str().unwrap().to_owned();
+
+    // The default LMK is that of the store, and a key block goes to the only LMK that has them.
+    let double = "0123456789ABCDEFFEDCBA9876543210";
+    let zpk = field(&format!("key translate --type ZPK --key des:{double} --to 5 --json"), "key");
+    let block = field(&format!("keyblock wrap --key {double} --usage P0 --json"), "block");
+    assert_eq!(&block[..16], "S10096P0TN00E000");
+    assert_eq!(&block[15..17], "06");
+    let made = tool("key generate --type ZPK --json").success();
+    assert_eq!(json(&made)["lmk"], 5);
+    for key in [format!("--type ZPK --key {zpk}"), format!("--key {block}"), format!("--lmk 6 --key {block}")] {
+        assert_eq!(field(&format!("key check {key} --json"), "kcv"), "08D7B4");
+    }
+    let found = json(&tool(&format!("key inspect {zpk} --json")).success());
+    assert_eq!(found["candidates"][0]["under"], "LMK 05");
+    // Components are under the LMK of the key.
+    let split = json(&tool(&format!("key component split --parts 2 --type ZPK --key {zpk} --json")).success());
+    let part = |n: usize| split["components"][n]["component"].as_str().unwrap();
+    let form = format!("key form --type ZPK --component {} --component {} --json", part(0), part(1));
+    assert_eq!(field(&form, "key"), zpk);
+    let pin = "--pin 1234 --account 400000123456 --format 01";
+    let clear = stdout(&tool(&format!("pinblock encode {pin} --key {double}")).success());
+    for key in [&zpk, &block] {
+        tool(&format!("pinblock encode {pin} --key {key}")).success().stdout(clear.clone());
+    }
+    let pvv = "pin pvv --pin 1234 --account 400000123456 --json --pvk";
+    let pvk = field(&format!("key translate --type PVK --key des:{double} --to 5 --json"), "key");
+    assert_eq!(field(&format!("{pvv} {pvk}"), "pvv"), field(&format!("{pvv} {double}"), "pvv"));
+    let bdk = field(&format!("key translate --type BDK-1 --key des:{double} --to 5 --json"), "key");
+    let ipek = field(&format!("dukpt ipek --bdk {bdk} --ksn FFFF9876543210E00000 --json"), "ipek");
+    assert_eq!(ipek, "6AC292FAA1315B4D858AB3A3D7D5933A");
+
+    // Another slot, another secret, no slot; and what needs no LMK asks for none.
+    let elsewhere = |line: &str, code, what| fails(&dir, &line.split_whitespace().collect::<Vec<_>>(), code, what);
+    let key = format!("key check --type ZPK --key {zpk}");
+    elsewhere(&format!("{key} --lmk 6"), 1, "does not open under LMK 06");
+    elsewhere(&format!("{key} --lmk 0"), 2, "slot 00; there are 05 and 06");
+    elsewhere(&format!("{key} --lmk 20"), 2, "20 is not in 0..20");
+    elsewhere(&format!("{key} --passphrase-file wrong"), 1, "the passphrase or key file is wrong");
+    elsewhere(&format!("{key} --store nowhere"), 1, "nowhere");
+    tool(&format!("key check --key {double} --passphrase-file wrong")).success();
+    let mut by_environment = hsm(&dir, &["key", "check", "--type", "ZPK", "--key", &zpk, "--config", "none.toml"]);
+    private(&dir.path().join("none.toml"), "");
+    by_environment.env("HSM_LMK_STORE", "lmks.hsm").env("HSM_LMK_PASSPHRASE", "correct horse").env("HSM_LMKS", "");
+    by_environment.assert().success();
+
+    // The oracle knows the test LMKs alone.
+    let oracle = format!("pin oracle --block {} --account 400000123456 --key", clear.trim());
+    tool(&format!("{oracle} {double}")).success();
+    elsewhere(&format!("{oracle} {zpk}"), 1, "no odd parity");
+    elsewhere(&format!("{oracle} {zpk} --store lmks.hsm"), 2, "--store");
+
+    run(&dir, &["lmk", "generate", "07", "--live"]).success();
+    elsewhere(&key, 1, "holds a live LMK");
+    tool(&format!("{key} --set allow_live_lmk=true")).success();
 }
 
 #[test]

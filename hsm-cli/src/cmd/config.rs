@@ -36,7 +36,9 @@ enum Command {
 
 /// Print a commented settings file with every setting
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  hsm config init > hsm.toml\n  hsm config init --profile strict --output hsm.toml")]
+#[command(
+    after_help = "Examples:\n  hsm config init > hsm.toml\n  hsm config init --profile strict --output strict.toml"
+)]
 struct Init {
     /// Profile that the settings are a change of
     #[arg(long, default_value = "developer", ignore_case = true)]
@@ -83,11 +85,11 @@ struct Show {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct SettingsFrom {
     /// Settings file [default: $HSM_CONFIG, else hsm.toml if there is one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// Give a setting a value; may be repeated
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    #[arg(long = "set", global = true, help_heading = "Settings", value_name = "NAME=VALUE", value_parser = name_and_value)]
     set: Vec<(String, String)>,
 }
 

@@ -6,13 +6,10 @@ mod ksn;
 
 use crate::exit::usage;
 use crate::keys::Source;
-use crate::lmks::{LmkArgs, Lmks};
-use anyhow::bail;
-use clap::Subcommand;
+use crate::lmks::Lmks;
 use hsm_core::dukpt::{self, AesKsn, DukptError, Ksn, TdesBdk};
 use hsm_core::key_type::KeyType;
 use hsm_core::{Algorithm, ClearKey};
-use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -20,32 +17,12 @@ Examples:
   hsm dukpt key --bdk 0123456789ABCDEFFEDCBA9876543210 --ksn FFFF9876543210E00001
   hsm dukpt ksn FFFF9876543210E00001 --descriptor 906";
 
-/// Derive DUKPT keys and explain key serial numbers
-#[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    lmks: LmkArgs,
-
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Ipek(ipek::Args),
-    Key(key::Args),
-    Ksn(ksn::Args),
-}
-
-/// Runs `hsm dukpt`.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let lmks = &Lmks::new(&args.lmks);
-    match &args.command {
-        Command::Ipek(args) => ipek::run(args, lmks),
-        Command::Key(args) => key::run(args, lmks),
-        Command::Ksn(args) => ksn::run(args),
-    }
+subcommands! {
+    /// Derive DUKPT keys and explain key serial numbers
+    #[command(after_help = AFTER_HELP)]
+    Ipek = ipek,
+    Key = key,
+    Ksn = ksn,
 }
 
 /// A serial number of either kind.
@@ -91,12 +68,8 @@ impl AnyKsn {
 pub(super) fn initial_key(lmks: &Lmks, bdk: &str, ksn: AnyKsn) -> anyhow::Result<ClearKey> {
     let types: Vec<KeyType> =
         ["BDK-1", "BDK-2", "BDK-3", "BDK-4"].iter().filter_map(|name| KeyType::by_name(name, false)).collect();
-    let opened = Source { algorithm: ksn.algorithm(), ..Source::new(lmks, "BDK", &types) }.read(bdk)?;
-    if let Some(attributes) = opened.attributes
-        && !matches!(&attributes.usage.id(), b"B0" | b"41" | b"42" | b"43" | b"44")
-    {
-        bail!("the BDK's key block has usage {}, not B0 or 41 to 44 (the HSM answers A6)", attributes.usage);
-    }
+    let usages = &["B0", "41", "42", "43", "44"];
+    let opened = Source { algorithm: ksn.algorithm(), usages, ..Source::new(lmks, "BDK", &types) }.read(bdk)?;
     let key = match (ksn, opened.key.algorithm()) {
         (AnyKsn::Tdes(ksn), Algorithm::Des) => TdesBdk::new(&opened.key).and_then(|bdk| bdk.initial_key(&ksn)),
         (AnyKsn::Aes(ksn), Algorithm::Aes) => dukpt::aes_initial_key(&opened.key, ksn.initial_key_id()),

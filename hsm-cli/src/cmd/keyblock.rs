@@ -6,12 +6,10 @@ mod wrap;
 
 use crate::exit::usage;
 use crate::keys::Source;
-use crate::lmks::{LmkArgs, Lmks};
-use clap::Subcommand;
+use crate::lmks::Lmks;
 use hsm_core::key_block::header::{Family, Version};
 use hsm_core::key_type::KeyType;
 use hsm_core::{Algorithm, ClearKey};
-use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -20,39 +18,19 @@ Examples:
       S00072P0TE00E0000F3ABE56BDCD4AA26BE0A30C7D895A9755B5FCB994EDD8E7EE627CA46
   hsm keyblock inspect S00072P0TB00E0001EA421618B34F5FA1A77F7CF6480111B97CF0FAE7BD77D589EC921EF9";
 
-/// Make, open and explain key blocks
-#[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    lmks: LmkArgs,
-
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Wrap(wrap::Args),
-    Unwrap(unwrap::Args),
-    Inspect(inspect::Args),
-}
-
-/// Runs `hsm keyblock`.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let lmks = &Lmks::new(&args.lmks);
-    match &args.command {
-        Command::Wrap(args) => wrap::run(args, lmks),
-        Command::Unwrap(args) => unwrap::run(args, lmks),
-        Command::Inspect(args) => inspect::run(args, lmks),
-    }
+subcommands! {
+    /// Make, open and explain key blocks
+    #[command(after_help = AFTER_HELP)]
+    Wrap = wrap,
+    Unwrap = unwrap,
+    Inspect = inspect,
 }
 
 /// The protection key of blocks of a version: clear keys are of the cipher that the version has.
 fn protection_key(lmks: &Lmks, version: Version, argument: &str) -> anyhow::Result<ClearKey> {
     let algorithm = if version.is_aes() { Algorithm::Aes } else { Algorithm::Des };
     let types = [KeyType::ZMK, KeyType::PVK];
-    let opened = Source { algorithm, ..Source::new(lmks, "KBPK", &types) }.read(argument)?;
+    let opened = Source { algorithm, ..Source::wrapping(lmks, "KBPK", &types) }.read(argument)?;
     if opened.key.algorithm() != algorithm {
         let cipher = if version.is_aes() { "an AES" } else { "a TDES" };
         let letter = char::from(version.id());

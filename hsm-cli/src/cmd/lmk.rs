@@ -5,7 +5,7 @@ mod secret;
 pub(crate) use secret::for_store;
 
 use crate::exit::{ANSWERED_OTHERWISE, usage};
-use crate::lmks::LmkArgs;
+use crate::lmks::{self, StoreArgs};
 use crate::{output, secret as input};
 use clap::{Subcommand, ValueEnum};
 use hsm_core::config::{Config, TestLmk};
@@ -35,7 +35,7 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
-    lmks: LmkArgs,
+    store: StoreArgs,
 
     #[command(subcommand)]
     command: Command,
@@ -165,7 +165,7 @@ enum Published {
 
 /// Runs `hsm lmk`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = args.lmks.config()?;
+    let config = args.store.load(&[])?.config;
     match &args.command {
         Command::List { json } => list(&config, *json),
         Command::Check { slot, expect } => check(&config, slot.id, expect.as_deref()),
@@ -301,7 +301,7 @@ fn list(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
             (lmks, change, store.default_id())
         }
         None => {
-            let slots = config.load_lmks(for_store)?;
+            let slots = lmks::load(config)?;
             let rows = slots.slots.iter().map(|(id, lmk)| LmkRow::new(*id, lmk, "Test", "-", ""));
             (rows.collect(), Vec::new(), slots.default)
         }
@@ -326,7 +326,7 @@ fn list(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
 fn check(config: &Config, id: u8, expect: Option<&str>) -> anyhow::Result<ExitCode> {
     let lmk = match &config.lmk.lmk_store {
         Some(path) => lmk_store::read(path, &secret_of(config)?)?.slots().get(&id).map(|slot| slot.lmk.clone()),
-        None => config.load_lmks(for_store)?.slots.get(&id).cloned(),
+        None => lmks::load(config)?.slots.get(&id).cloned(),
     };
     let lmk = lmk.ok_or_else(|| anyhow::anyhow!("no LMK is loaded in slot {id:02}"))?;
     let value = hex::encode(&lmk.check_value());

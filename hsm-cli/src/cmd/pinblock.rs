@@ -6,7 +6,6 @@ mod encode;
 mod formats;
 mod translate;
 
-use crate::lmks::{LmkArgs, Lmks};
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -33,16 +32,10 @@ pub(crate) struct Args {
     command: Option<Command>,
 
     #[command(flatten)]
-    encode: Option<encode::Options>,
+    what: Option<encode::What>,
 
     #[command(flatten)]
-    card: cards::CardArgs,
-
-    #[command(flatten)]
-    key: cards::KeyArgs,
-
-    #[command(flatten)]
-    lmks: LmkArgs,
+    with: encode::With,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,13 +48,12 @@ enum Command {
 
 /// Runs `hsm pinblock`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let lmks = &Lmks::new(&args.lmks);
-    match (&args.command, &args.encode) {
-        (Some(Command::Encode(args)), _) => encode::run(&args.options, &args.card, &args.key, lmks),
-        (None, Some(options)) => encode::run(options, &args.card, &args.key, lmks),
-        (Some(Command::Decode(args)), _) => decode::run(args, lmks),
-        (Some(Command::Translate(args)), _) => translate::run(args, lmks),
+    match (&args.command, &args.what) {
+        (Some(Command::Encode(args)), _) => encode::run(args),
+        (Some(Command::Decode(args)), _) => decode::run(args),
+        (Some(Command::Translate(args)), _) => translate::run(args),
         (Some(Command::Formats(args)), _) => formats::run(args),
+        (None, Some(what)) => encode::make(what, &args.with),
         (None, None) => {
             Err(crate::exit::usage("say --pin and --format, or one of encode, decode, translate and formats"))
         }

@@ -5,10 +5,8 @@ mod check;
 mod create;
 mod list;
 
-use clap::Subcommand;
 use hsm_server::PluginInfo;
 use serde_json::{Value, json};
-use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
 From nothing to a running command:
@@ -16,30 +14,13 @@ From nothing to a running command:
   hsm plugin build hello
   hsm serve --plugin-dir hello/plugins";
 
-/// List, check, create and build plugins
-#[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    List(list::Args),
-    Check(check::Args),
-    Create(create::Args),
-    Build(build::Args),
-}
-
-/// Runs `hsm plugin`.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    match &args.command {
-        Command::List(args) => list::run(args),
-        Command::Check(args) => check::run(args),
-        Command::Create(args) => create::run(args),
-        Command::Build(args) => build::run(args),
-    }
+subcommands! {
+    /// List, check, create and build plugins
+    #[command(after_help = AFTER_HELP)]
+    List = list,
+    Check = check,
+    Create = create,
+    Build = build,
 }
 
 /// A plugin as scripts want it.

@@ -1,10 +1,10 @@
 //! `hsm serve`: the emulator on its TCP ports.
 
-use super::config::{SettingsFrom, environment};
-use super::lmk::for_store;
+use super::config::environment;
 use crate::exit::usage;
+use crate::lmks::{self, StoreArgs};
 use anyhow::Context;
-use hsm_core::config::{Config, LmkLoadError, LogFormat, LogLevel, UnknownAnswer};
+use hsm_core::config::{Config, LogFormat, LogLevel, UnknownAnswer};
 use hsm_core::printer::{DirectoryPrinter, DocumentForm, FilePrinter, PrintSink};
 use hsm_core::{LmkSlots, SecurityModule};
 use hsm_server::control::{Actions, ControlSocket, ModuleControl};
@@ -30,9 +30,6 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    from: SettingsFrom,
-
     /// Address or name to listen on [default: 127.0.0.1]
     #[arg(long)]
     host: Option<String>,
@@ -57,9 +54,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID")]
     default_lmk: Option<String>,
 
-    /// File with LMKs (see hsm lmk)
-    #[arg(long, value_name = "FILE")]
-    lmk_store: Option<String>,
+    #[command(flatten)]
+    store: StoreArgs,
 
     /// Serve although the LMK store holds a live LMK
     #[arg(long)]
@@ -108,7 +104,7 @@ pub(crate) struct Args {
 
 impl Args {
     /// The flags that were given, by the names of their settings.
-    fn flags(&self) -> [(&'static str, Option<String>); 18] {
+    fn flags(&self) -> [(&'static str, Option<String>); 17] {
         let switch = |on: bool| on.then(|| "true".to_owned());
         [
             ("host", self.host.clone()),
@@ -117,7 +113,6 @@ impl Args {
             ("lmk_ports", switch(self.lmk_ports)),
             ("lmks", (!self.lmks.is_empty()).then(|| self.lmks.join(","))),
             ("default_lmk", self.default_lmk.clone()),
-            ("lmk_store", self.lmk_store.clone()),
             ("allow_live_lmk", switch(self.allow_live_lmk)),
             ("plugin_dir", self.plugin_dir.clone()),
             ("printer", self.printer.clone()),
@@ -135,7 +130,7 @@ impl Args {
 
 /// Runs `hsm serve`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = args.from.load(&args.flags())?.config;
+    let config = args.store.load(&args.flags())?.config;
     let address = resolve(&config.network.host, config.network.port)?;
     if !address.ip().is_loopback() && !config.network.allow_remote {
         return Err(usage(format!(
@@ -145,7 +140,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     start_log(&config);
 
-    let lmks = load_lmks(&config)?;
+    let lmks = lmks::load(&config)?;
     let listeners = listeners(address, &config, &lmks)?;
     let shown_lmks = describe(&lmks);
     let module = config.module(lmks)?;
@@ -199,13 +194,6 @@ fn emulator_config(config: &Config, listeners: Vec<ListenAddr>) -> EmulatorConfi
         trace: config.logging.trace,
         workers: usize::from(network.workers),
     }
-}
-
-fn load_lmks(config: &Config) -> anyhow::Result<LmkSlots> {
-    config.load_lmks(for_store).map_err(|error| match error {
-        LmkLoadError::Secret(error) => error,
-        other => anyhow::anyhow!("{other}"),
-    })
 }
 
 fn describe(lmks: &LmkSlots) -> String {

@@ -1,17 +1,19 @@
-//! Running `hsm` and reading what it says.
+//! What the tests of the command line share.
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
-/// Longest time that any command of a test may take; building a plugin takes longest, and deriving a key from a passphrase
-/// takes seconds where nothing is optimised.
+/// Longest time that any command may take; building a plugin takes longest.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// `hsm` without settings from the environment.
-pub(crate) fn hsm() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hsm"));
+/// A program that sees nothing of the settings of whoever runs the tests.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
     command.timeout(PATIENCE);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("HSM_") {
@@ -19,6 +21,11 @@ pub(crate) fn hsm() -> Command {
         }
     }
     command
+}
+
+/// The `hsm` binary.
+pub(crate) fn hsm() -> Command {
+    program(env!("CARGO_BIN_EXE_hsm"))
 }
 
 pub(crate) fn stdout(assert: &Assert) -> String {
@@ -33,11 +40,18 @@ pub(crate) fn json(assert: &Assert) -> Value {
     serde_json::from_str(&stdout(assert)).unwrap()
 }
 
-/// Failed with a code and exactly one line that holds `what`.
-pub(crate) fn failed(assert: Assert, code: i32, what: &str) {
-    let assert = assert.code(code);
+/// Fails with a code and exactly one line that holds `what`, and gives out nothing else.
+pub(crate) fn fails(command: &mut Command, code: i32, what: &str) {
+    let assert = command.assert().code(code);
     let line = stderr(&assert);
-    assert_eq!(line.lines().count(), 1, "{line}");
-    assert!(line.starts_with("hsm: ") && line.contains(what), "{line}");
-    assert_eq!(stdout(&assert), "", "{line}");
+    assert_eq!(line.lines().count(), 1, "{command:?}: {line}");
+    assert!(line.starts_with("hsm: ") && line.contains(what), "{command:?}: {line}");
+    assert_eq!(stdout(&assert), "", "{command:?}");
+}
+
+/// Writes a file that only its owner may read.
+#[allow(dead_code, reason = "not every file of tests has secrets in files")]
+pub(crate) fn private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }

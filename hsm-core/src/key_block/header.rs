@@ -1,6 +1,7 @@
 //! The 16-character header of S and R blocks (keys.md 4.1, 4.3, 4.8).
 
 use super::KeyBlockError;
+use crate::clear_key::{Algorithm, ClearKey};
 use crate::lmk::LmkId;
 
 /// The header of a key block, without the length and the number of optional blocks, which follow from the rest.
@@ -241,6 +242,19 @@ pub enum BlockAlgorithm {
 }
 
 impl BlockAlgorithm {
+    /// The algorithm of a key.
+    #[must_use]
+    pub fn of(key: &ClearKey) -> Self {
+        match (key.algorithm(), key.len()) {
+            (Algorithm::Des, 8) => Self::Des,
+            (Algorithm::Des, _) => Self::Tdes,
+            (Algorithm::Aes, _) => Self::Aes,
+            (Algorithm::Hmac, _) => Self::Hmac,
+            (Algorithm::Rsa, _) => Self::Rsa,
+            (Algorithm::Ec, _) => Self::Ec,
+        }
+    }
+
     /// The algorithm of a header character.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::AnyKsn;
 use crate::facts::Facts;
-use crate::lmks::Lmks;
+use crate::lmks::LmkArgs;
 use crate::{keys, wire};
 use std::process::ExitCode;
 
@@ -26,15 +26,18 @@ pub(super) struct Args {
     #[arg(long)]
     ksn: String,
 
+    #[command(flatten)]
+    lmk: LmkArgs,
+
     /// Print as JSON
     #[arg(long)]
     json: bool,
 }
 
 /// Runs `hsm dukpt ipek`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ksn = AnyKsn::parse(&args.ksn)?;
-    let key = super::initial_key(lmks, &args.bdk, ksn)?;
+    let key = super::initial_key(&args.lmk.lmks(), &args.bdk, ksn)?;
     let id = match ksn {
         AnyKsn::Tdes(ksn) => wire::hex(ksn.with_counter(0).bytes()),
         AnyKsn::Aes(ksn) => wire::hex(ksn.initial_key_id()),

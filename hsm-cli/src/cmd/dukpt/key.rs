@@ -3,7 +3,7 @@
 use super::AnyKsn;
 use crate::exit::usage;
 use crate::keys::{self, Source};
-use crate::lmks::Lmks;
+use crate::lmks::LmkArgs;
 use crate::output;
 use hsm_core::ClearKey;
 use hsm_core::dukpt::{self, AesKeyType, AesKsn, AesUse, DukptError, TdesUse};
@@ -25,7 +25,7 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
     /// BDK: clear, or a cryptogram (types 009, 609, 809, 909) or key block under an LMK; - reads it from standard input
-    #[arg(long, value_name = "KEY", required_unless_present = "ipek", conflicts_with = "ipek")]
+    #[arg(long, value_name = "KEY", conflicts_with = "ipek")]
     bdk: Option<String>,
 
     /// Initial key of the device: clear, or under an LMK (type 302); - reads it from standard input
@@ -40,18 +40,23 @@ pub(super) struct Args {
     #[arg(long)]
     all_types: bool,
 
+    #[command(flatten)]
+    lmk: LmkArgs,
+
     /// Print as JSON
     #[arg(long)]
     json: bool,
 }
 
 /// Runs `hsm dukpt key`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ksn = AnyKsn::parse(&args.ksn)?;
+    let lmks = args.lmk.lmks();
     let initial = match (&args.bdk, &args.ipek) {
-        (Some(bdk), _) => super::initial_key(lmks, bdk, ksn)?,
+        (Some(bdk), _) => super::initial_key(&lmks, bdk, ksn)?,
         (None, Some(ipek)) => {
-            Source { algorithm: ksn.algorithm(), ..Source::new(lmks, "initial key", &[KeyType::IKEY]) }.read(ipek)?.key
+            let source = Source::new(&lmks, "initial key", &[KeyType::IKEY]);
+            Source { algorithm: ksn.algorithm(), usages: &["B1"], ..source }.read(ipek)?.key
         }
         (None, None) => return Err(usage("say the BDK with --bdk, or the initial key with --ipek")),
     };

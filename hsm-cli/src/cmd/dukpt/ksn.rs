@@ -89,6 +89,9 @@ fn tdes(ksn: &Ksn, digits: &str, args: &Args, facts: &mut Facts) -> anyhow::Resu
         facts.add("device", part(parts.device)).add("counter digits", part(parts.counter));
         facts.line("", "the lowest bit of the device's last digit is the counter's highest");
     }
+    if descriptors.is_empty() {
+        facts.line("descriptor", "none is usual for this length: with --descriptor key set and device are told");
+    }
     if args.descriptor.is_none() && descriptors.len() > 1 {
         let others: Vec<&str> = descriptors.iter().skip(1).map(|d| d.text.as_str()).collect();
         facts.line("or", others.join(", "));

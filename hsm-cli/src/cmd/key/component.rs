@@ -1,17 +1,17 @@
 //! `hsm key component`: keys taken apart, components encrypted.
 
+use super::inputs::{KeyArgs, UnderArgs, add_under_lmk};
 use crate::exit::usage;
 use crate::facts::Facts;
-use crate::keys::{self, AttributeArgs, Kind, Source, Stored};
+use crate::keys::{self, Kind, Source, Target};
 use crate::lmks::Lmks;
 use crate::output;
 use anyhow::bail;
 use clap::Subcommand;
 use hsm_core::ClearKey;
 use hsm_core::cipher::xor_in_place;
-use hsm_core::key_block::header::KeyVersion;
-use hsm_core::key_type::KeyType;
-use hsm_core::scheme::KeyScheme;
+use hsm_core::key_block::header::{Attributes, KeyVersion};
+use hsm_core::lmk::LmkScheme;
 use serde_json::json;
 use std::process::ExitCode;
 use zeroize::Zeroizing;
@@ -41,21 +41,12 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = SPLIT_HELP)]
 struct Split {
-    /// Key: clear, or under an LMK; - reads it from standard input
-    #[arg(long, value_name = "KEY")]
-    key: String,
+    #[command(flatten)]
+    from: KeyArgs,
 
     /// Number of components, 2 to 9
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
     parts: u8,
-
-    /// Key type of a cryptogram; the components are then shown under the LMK as well
-    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
-    key_type: Option<KeyType>,
-
-    /// LMK that the key is under
-    #[arg(long, value_name = "ID")]
-    lmk: Option<u8>,
 
     /// Print as JSON
     #[arg(long)]
@@ -64,7 +55,7 @@ struct Split {
 
 const SPLIT_HELP: &str = "\
 Components of DES keys have odd parity; `hsm key form` makes the key of them again. With --type the key is a cryptogram even
-without a scheme letter; des:DIGITS is clear.
+without a scheme letter (des:DIGITS is clear), and the components are shown under the variant LMK as well.
 
 Examples:
   hsm key component split --parts 3 --key 0123456789ABCDEFFEDCBA9876543210
@@ -79,7 +70,7 @@ struct Generate {
     algorithm: Kind,
 
     #[command(flatten)]
-    under: UnderArgs,
+    to: ComponentArgs,
 }
 
 const GENERATE_HELP: &str = "\
@@ -97,7 +88,7 @@ struct Encrypt {
     component: String,
 
     #[command(flatten)]
-    under: UnderArgs,
+    to: ComponentArgs,
 }
 
 const ENCRYPT_HELP: &str = "\
@@ -109,25 +100,13 @@ Examples:
 
 /// What a component is encrypted under.
 #[derive(Debug, clap::Args)]
-struct UnderArgs {
-    /// Type of the key that it is a component of
-    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
-    key_type: Option<KeyType>,
-
-    /// Scheme under a variant LMK [default: what suits the length]
-    #[arg(long, value_name = "LETTER", value_parser = keys::scheme)]
-    scheme: Option<KeyScheme>,
-
-    /// LMK
-    #[arg(long, value_name = "ID", default_value_t = 0)]
-    lmk: u8,
-
+struct ComponentArgs {
     /// Number of the component in a key block, 1 to 9
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
     number: u8,
 
     #[command(flatten)]
-    attributes: AttributeArgs,
+    under: UnderArgs,
 
     /// Print as JSON
     #[arg(long)]
@@ -135,59 +114,49 @@ struct UnderArgs {
 }
 
 /// Runs `hsm key component`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
-        Command::Split(args) => split(args, lmks),
-        Command::Generate(args) => show(&args.algorithm.random()?, &args.under, lmks),
+        Command::Split(args) => split(args),
+        Command::Generate(args) => show(&args.algorithm.random()?, &args.to, &args.to.under.lmks()),
         Command::Encrypt(args) => {
-            let opened = Source::new(lmks, "component", &[]).read(&args.component)?;
+            let lmks = args.to.under.lmks();
+            let opened = Source::new(&lmks, "component", &[]).read(&args.component)?;
             if !opened.clear {
                 return Err(usage("the component is encrypted already"));
             }
             if !opened.key.has_odd_parity() {
                 bail!("the component does not have odd parity (the HSM answers 10)");
             }
-            show(&opened.key, &args.under, lmks)
+            show(&opened.key, &args.to, &lmks)
         }
     }
 }
 
-fn show(component: &ClearKey, under: &UnderArgs, lmks: &Lmks) -> anyhow::Result<ExitCode> {
-    let attributes = AttributeArgs {
-        key_version: under.attributes.key_version.or(KeyVersion::of_component(under.number)),
-        ..under.attributes.clone()
-    };
-    let stored = Stored {
-        key: component,
-        attributes: attributes.of_key(component, None, under.key_type).ok(),
-        key_type: under.key_type,
-        scheme: under.scheme,
-        component: true,
-    };
-    let encrypted = stored.under(lmks, under.lmk)?;
+fn show(component: &ClearKey, args: &ComponentArgs, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+    let under = &args.under;
+    let mut target = Target { component: true, ..under.target(component, None) };
+    if let (None, Some(number)) = (under.attributes.key_version, KeyVersion::of_component(args.number)) {
+        target.attributes = target.attributes.map(|attributes| Attributes { key_version: number, ..attributes });
+    }
+    let id = under.slot(lmks, false)?;
+    let encrypted = target.put(component, lmks, id)?;
     let mut facts = Facts::default();
-    facts.add("clear", keys::digits(component)).add("component", encrypted);
-    facts.line("", format!("under LMK {:02}", under.lmk)).json("lmk", under.lmk.into());
+    facts.add("clear", keys::digits(component));
+    add_under_lmk(&mut facts, "component", encrypted, id);
     facts.add("kcv", keys::short_kcv(component));
-    facts.print(under.json)?;
+    facts.print(args.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn split(args: &Split, lmks: &Lmks) -> anyhow::Result<ExitCode> {
-    let types: Vec<KeyType> = args.key_type.into_iter().collect();
-    let untagged_cryptograms = !types.is_empty();
-    let source = Source { lmk: args.lmk, untagged_cryptograms, ..Source::new(lmks, "key", &types) };
-    let opened = source.read(&args.key)?;
-    let id = args.lmk.unwrap_or(0);
+fn split(args: &Split) -> anyhow::Result<ExitCode> {
+    let lmks = args.from.lmks();
+    let opened = args.from.read(&lmks)?;
     let components = components(&opened.key, args.parts)?;
-    let encrypted: Vec<Option<String>> = components
-        .iter()
-        .map(|component| {
-            let stored =
-                Stored { key: component, attributes: None, key_type: args.key_type, scheme: None, component: true };
-            args.key_type.map(|_| stored.under(lmks, id)).transpose()
-        })
-        .collect::<Result<_, _>>()?;
+    let key_type = args.from.key_type;
+    let id = key_type.map(|_| lmks.of_kind(LmkScheme::Variant)).transpose()?;
+    let target = Target { key_type, component: true, ..Target::default() };
+    let encrypt = |component| id.map(|id| target.put(component, &lmks, id)).transpose();
+    let encrypted: Vec<Option<String>> = components.iter().map(encrypt).collect::<Result<_, _>>()?;
     let kcv = keys::short_kcv(&opened.key);
     let parts = components.iter().zip(&encrypted);
     if args.json {
@@ -198,15 +167,12 @@ fn split(args: &Split, lmks: &Lmks) -> anyhow::Result<ExitCode> {
             .collect();
         output::json(&json!({"components": parts, "kcv": kcv}))?;
     } else {
-        let rows: Vec<_> = (1..)
-            .zip(parts)
-            .map(|(number, (component, encrypted))| {
-                let encrypted = encrypted.clone().unwrap_or_default();
-                [number.to_string(), keys::digits(component), keys::short_kcv(component), encrypted]
-            })
-            .collect();
-        let under = args.key_type.map_or(String::new(), |_| format!("UNDER LMK {id:02}"));
-        let text = output::table(["PART", "CLEAR", "KCV", &under], &rows);
+        let rows = (1..).zip(parts).map(|(number, (component, encrypted))| {
+            let encrypted = encrypted.clone().unwrap_or_default();
+            [number.to_string(), keys::digits(component), keys::short_kcv(component), encrypted]
+        });
+        let under = id.map_or(String::new(), |id| format!("UNDER LMK {id:02}"));
+        let text = output::table(["PART", "CLEAR", "KCV", &under], &rows.collect::<Vec<_>>());
         output::text(&format!("{text}\nkcv of the key  {kcv}\n"))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -1,10 +1,10 @@
 //! `hsm key export`: from under an LMK to under a ZMK.
 
+use super::inputs::KeyArgs;
 use super::wrapping;
 use crate::exit::usage;
 use crate::facts::Facts;
-use crate::keys::{self, AttributeArgs, Source};
-use crate::lmks::Lmks;
+use crate::keys::{self, AttributeArgs};
 use hsm_core::Algorithm;
 use hsm_core::key_block::rules::{self, ExportForm};
 use hsm_core::key_type::{KeyType, Listing};
@@ -29,17 +29,8 @@ pub(super) struct Args {
     #[command(flatten)]
     zmk: wrapping::ZmkArgs,
 
-    /// Key under an LMK, or clear; - reads it from standard input
-    #[arg(long, value_name = "KEY")]
-    key: String,
-
-    /// Key type under a variant LMK
-    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
-    key_type: Option<KeyType>,
-
-    /// LMK that the key is under [default: 00; for a key block the one it names, or one that suits it]
-    #[arg(long, value_name = "ID")]
-    lmk: Option<u8>,
+    #[command(flatten)]
+    from: KeyArgs,
 
     /// Scheme under the ZMK: Z, U, T, X, Y, S or R
     #[arg(long, value_name = "LETTER", value_parser = keys::scheme)]
@@ -58,14 +49,14 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm key export`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
-    let zmk = args.zmk.read(lmks)?;
-    let types: Vec<KeyType> = args.key_type.into_iter().collect();
-    let source = Source { lmk: args.lmk, untagged_cryptograms: !types.is_empty(), ..Source::new(lmks, "key", &types) };
-    let opened = source.read(&args.key)?;
-    let mut attributes = args.attributes.of_key(&opened.key, opened.attributes, args.key_type).ok();
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let lmks = args.from.lmks();
+    let zmk = args.zmk.read(&lmks)?;
+    let opened = args.from.read(&lmks)?;
+    let mut attributes = args.attributes.of_key(&opened.key, opened.attributes, args.from.key_type).ok();
     if !args.force {
-        let listed = args.key_type.filter(|_| !opened.clear && opened.attributes.is_none()).and_then(KeyType::info);
+        let listed =
+            args.from.key_type.filter(|_| !opened.clear && opened.attributes.is_none()).and_then(KeyType::info);
         if listed.is_some_and(|info| info.payshield_export == Listing::NotListed) {
             anyhow::bail!("keys of this type may not be exported (the HSM answers 29); --force does it all the same");
         }

@@ -1,13 +1,12 @@
 //! `hsm key form`: a key of its components.
 
+use super::inputs::{UnderArgs, add_under_lmk};
 use crate::exit::usage;
 use crate::facts::Facts;
-use crate::keys::{self, AttributeArgs, Source, Stored};
-use crate::lmks::Lmks;
+use crate::keys::{self, Source};
 use hsm_core::cipher::xor_in_place;
-use hsm_core::key_block::header::KeyVersion;
+use hsm_core::key_block::header::{Attributes, KeyVersion};
 use hsm_core::key_type::KeyType;
-use hsm_core::scheme::KeyScheme;
 use hsm_core::{Algorithm, ClearKey};
 use std::process::ExitCode;
 use zeroize::Zeroizing;
@@ -30,20 +29,8 @@ pub(super) struct Args {
     #[arg(long = "component", value_name = "KEY", required = true)]
     components: Vec<String>,
 
-    /// Key type: code such as 000 or name such as ZMK
-    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
-    key_type: Option<KeyType>,
-
-    /// Scheme under a variant LMK [default: what suits the length]
-    #[arg(long, value_name = "LETTER", value_parser = keys::scheme)]
-    scheme: Option<KeyScheme>,
-
-    /// LMK to put the key under
-    #[arg(long, value_name = "ID", default_value_t = 0)]
-    lmk: u8,
-
     #[command(flatten)]
-    attributes: AttributeArgs,
+    under: UnderArgs,
 
     /// Print as JSON
     #[arg(long)]
@@ -51,18 +38,19 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm key form`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.components.len() < 2 {
         return Err(usage("a key has two components at least: say --component once for each"));
     }
-    let types: Vec<KeyType> = args.key_type.into_iter().collect();
+    let lmks = args.under.lmks();
+    let types: Vec<KeyType> = args.under.key_type.into_iter().collect();
     let mut sum: Option<(Algorithm, Zeroizing<Vec<u8>>)> = None;
     let mut own = None;
     let mut facts = Facts::default();
     let mut kcvs = Vec::new();
     for (number, component) in (1..).zip(&args.components) {
         let name = format!("component {number}");
-        let source = Source { component: true, ..Source::new(lmks, &name, &types) };
+        let source = Source { component: true, ..Source::new(&lmks, &name, &types) };
         let opened = source.read(component)?;
         own = own.or(opened.attributes);
         match &mut sum {
@@ -83,16 +71,16 @@ pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
         anyhow::bail!("the components cancel out: the key is zero");
     }
     let key = ClearKey::new(algorithm, &sum)?.with_odd_parity();
-    let attributes = AttributeArgs {
+    let mut target = args.under.target(&key, own);
+    if args.under.attributes.key_version.is_none() {
         // The key is whole now.
-        key_version: args.attributes.key_version.or(Some(KeyVersion::NONE)),
-        ..args.attributes.clone()
-    };
-    let attributes = attributes.of_key(&key, own, args.key_type).ok();
-    let stored = Stored { key: &key, attributes, key_type: args.key_type, scheme: args.scheme, component: false };
-    let under = stored.under(lmks, args.lmk)?;
-    facts.add("clear", keys::digits(&key)).add("key", under).line("", format!("under LMK {:02}", args.lmk));
-    facts.add("kcv", keys::short_kcv(&key)).json("lmk", args.lmk.into()).json("component_kcvs", kcvs.into());
+        target.attributes = target.attributes.map(|own| Attributes { key_version: KeyVersion::NONE, ..own });
+    }
+    let id = args.under.slot(&lmks, own.is_some())?;
+    let under = target.put(&key, &lmks, id)?;
+    facts.add("clear", keys::digits(&key));
+    add_under_lmk(&mut facts, "key", under, id);
+    facts.add("kcv", keys::short_kcv(&key)).json("component_kcvs", kcvs.into());
     facts.print(args.json)?;
     Ok(ExitCode::SUCCESS)
 }

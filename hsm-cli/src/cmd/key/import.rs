@@ -1,15 +1,12 @@
 //! `hsm key import`: from under a ZMK to under an LMK.
 
+use super::inputs::{UnderArgs, add_under_lmk};
 use super::wrapping;
 use crate::exit::{report, usage};
 use crate::facts::Facts;
-use crate::keys::{self, AttributeArgs, Stored};
-use crate::lmks::Lmks;
+use crate::keys;
 use crate::secret;
 use hsm_core::key_block::rules;
-use hsm_core::key_type::KeyType;
-use hsm_core::lmk::LmkScheme;
-use hsm_core::scheme::KeyScheme;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -34,20 +31,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "KEY")]
     key: String,
 
-    /// Key type to import as, under a variant LMK; under a key-block LMK it gives the usage
-    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
-    key_type: Option<KeyType>,
-
-    /// Scheme under the LMK [default: U or T as the length is, Z for single length, S under a key-block LMK]
-    #[arg(long, value_name = "LETTER", value_parser = keys::scheme)]
-    scheme: Option<KeyScheme>,
-
-    /// LMK to put the key under
-    #[arg(long, value_name = "ID", default_value_t = 0)]
-    lmk: u8,
-
     #[command(flatten)]
-    attributes: AttributeArgs,
+    under: UnderArgs,
 
     /// Check value that the key should have
     #[arg(long, value_name = "HEX")]
@@ -59,30 +44,29 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm key import`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
-    let zmk = args.zmk.read(lmks)?;
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let lmks = args.under.lmks();
+    let zmk = args.zmk.read(&lmks)?;
     let field = secret::get("key", &args.key)?;
     let expected = args.kcv.as_deref().map(|kcv| secret::hex("check value", kcv)).transpose()?;
     let unwrapped = args.zmk.unwrap(&zmk.key, &field)?;
-    let lmk = lmks.get(args.lmk)?;
     // An R block's usage may be replaced by one that becomes it on export; an S block's stays.
-    if let (Some(own), Some(wanted)) = (unwrapped.attributes, args.attributes.usage) {
+    if let (Some(own), Some(wanted)) = (unwrapped.attributes, args.under.attributes.usage) {
         let wrong =
             |_| usage(format!("a key of usage {} cannot be imported as {wanted} (the HSM answers A6)", own.usage));
         rules::check_modified_usage(own.usage, wanted).map_err(wrong)?;
     }
     let odd = unwrapped.odd_parity;
     let key = unwrapped.key.with_odd_parity();
-    let attributes = args.attributes.of_key(&key, unwrapped.attributes, args.key_type).ok();
-    let scheme = args.scheme.filter(|scheme| lmk.scheme() == LmkScheme::Variant || *scheme != KeyScheme::S);
-    let stored = Stored { key: &key, attributes, key_type: args.key_type, scheme, component: false };
-    let under_lmk = stored.under(lmks, args.lmk)?;
+    // Without a type nothing but its attributes says what the key is.
+    let id = args.under.slot(&lmks, unwrapped.attributes.is_some() && args.under.key_type.is_none())?;
+    let under_lmk = args.under.target(&key, unwrapped.attributes).put(&key, &lmks, id)?;
 
     let check = hsm_core::kcv::check_value(&key).unwrap_or_default();
     let agrees = expected.as_ref().map(|expected| check.starts_with(expected));
     let mut facts = Facts::default();
     facts.add("from", unwrapped.form).add("clear", keys::digits(&key));
-    facts.add("key", under_lmk).line("", format!("under LMK {:02}", args.lmk)).json("lmk", args.lmk.into());
+    add_under_lmk(&mut facts, "key", under_lmk, id);
     facts.add_some("kcv", keys::short_kcv(&key)).add("zmk kcv", keys::short_kcv(&zmk.key));
     let parity =
         if odd { "odd" } else { "was not odd, adjusted (the HSM answers 01): the wrong ZMK or scheme, perhaps" };

@@ -2,7 +2,7 @@
 
 use crate::exit::usage;
 use crate::keys::{self, Source};
-use crate::lmks::Lmks;
+use crate::lmks::{LmkArgs, Lmks};
 use crate::{output, secret, wire};
 use hsm_core::Algorithm;
 use hsm_core::inspect::{
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-Tries all LMKs, every key type and component, every scheme of the length, and the ZMKs that are given; for key
+Tries the LMKs, every key type and component, every scheme of the length, and the ZMKs that are given; for key
 blocks it explains the header and checks the MAC. What comes out with odd parity in every byte or a good MAC is told. With
 --kcv damage is looked for: one wrong, missing, superfluous or exchanged digit, bytes that a text encoding made 3F, swapped
 halves. Where several values are -, each takes a line of standard input: key, ZMKs.
@@ -42,13 +42,12 @@ pub(super) struct Args {
     #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
     key_type: Option<KeyType>,
 
-    /// Only the LMK of this slot
-    #[arg(long, value_name = "ID")]
-    lmk: Option<u8>,
-
-    /// ZMK, TMK or key block protection key to try as well, once for each: clear (aes:DIGITS for AES), or under an LMK
+    /// ZMK, TMK or key block protection key to try as well, once for each: clear (aes:DIGITS for AES), or under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     zmk: Vec<String>,
+
+    #[command(flatten)]
+    lmk: LmkArgs,
 
     /// Show what was tried in vain, too
     #[arg(long)]
@@ -64,18 +63,15 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm key inspect`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = secret::get("key", &args.key)?;
     let kcv = args.kcv.as_deref().map(|kcv| secret::hex("check value", kcv)).transpose()?;
     if kcv.as_ref().is_some_and(|kcv| kcv.len() < 2) {
         return Err(usage("--kcv: a check value has at least 4 digits"));
     }
-    let mut slots = lmks.slots()?.slots.clone();
-    if let Some(id) = args.lmk {
-        lmks.get(id)?;
-        slots.retain(|slot, _| *slot == id);
-    }
-    let wrapping_keys = wrapping_keys(lmks, &args.zmk)?;
+    let lmks = args.lmk.lmks();
+    let slots = lmks.searched()?;
+    let wrapping_keys = wrapping_keys(&lmks, &args.zmk)?;
     let query = Query {
         text: &text,
         lmks: &slots,
@@ -101,7 +97,7 @@ pub(in crate::cmd) fn wrapping_keys(lmks: &Lmks, arguments: &[String]) -> anyhow
     for (number, argument) in (1..).zip(arguments) {
         let name = if arguments.len() > 1 { format!("ZMK {number}") } else { "ZMK".to_owned() };
         let text = secret::get(&name, argument)?;
-        let open = |algorithm| Source { algorithm, ..Source::new(lmks, &name, &types) }.open(&text);
+        let open = |algorithm| Source { algorithm, ..Source::wrapping(lmks, &name, &types) }.open(&text);
         let bare = text.chars().all(|c| c.is_ascii_hexdigit() || c.is_whitespace());
         match (open(Algorithm::Des), open(Algorithm::Aes)) {
             (Ok(des), Ok(aes)) if bare => {

@@ -1,10 +1,9 @@
 //! `hsm key translate`: from one LMK to another.
 
+use super::inputs::{KeyArgs, add_under_lmk};
 use crate::exit::report;
 use crate::facts::Facts;
-use crate::keys::{self, AttributeArgs, Source, Stored};
-use crate::lmks::Lmks;
-use hsm_core::key_type::KeyType;
+use crate::keys::{self, AttributeArgs, Target};
 use hsm_core::lmk::LmkScheme;
 use hsm_core::scheme::KeyScheme;
 use std::process::ExitCode;
@@ -22,20 +21,11 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// Key under an LMK, or clear; - reads it from standard input
-    #[arg(long, value_name = "KEY")]
-    key: String,
-
-    /// Key type under a variant LMK
-    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
-    key_type: Option<KeyType>,
-
-    /// LMK that the key is under [default: 00; for a key block the one it names, or one that suits it]
-    #[arg(long, value_name = "ID")]
-    lmk: Option<u8>,
+    #[command(flatten)]
+    from: KeyArgs,
 
     /// LMK to put the key under
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "NN", value_parser = clap::value_parser!(u8).range(..20))]
     to: u8,
 
     /// Scheme under the new LMK, if it is a variant LMK
@@ -51,22 +41,21 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm key translate`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
-    let types: Vec<KeyType> = args.key_type.into_iter().collect();
-    let untagged_cryptograms = !types.is_empty();
-    let source = Source { lmk: args.lmk, untagged_cryptograms, ..Source::new(lmks, "key", &types) };
-    let opened = source.read(&args.key)?;
-    let lmk = lmks.get(args.to)?;
-    let attributes = args.attributes.of_key(&opened.key, opened.attributes, args.key_type).ok();
-    let stored =
-        Stored { key: &opened.key, attributes, key_type: args.key_type, scheme: args.scheme, component: false };
-    let key = stored.under(lmks, args.to)?;
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let lmks = args.from.lmks();
+    let opened = args.from.read(&lmks)?;
+    let lmk = lmks.lmk(args.to)?;
+    let key_type = args.from.key_type;
+    let attributes = args.attributes.of_key(&opened.key, opened.attributes, key_type).ok();
+    let target = Target { attributes, key_type, scheme: args.scheme, component: false };
+    let key = target.put(&opened.key, &lmks, args.to)?;
     if opened.attributes.is_some() && lmk.scheme() == LmkScheme::Variant {
         report("note: a payShield moves no key from a key-block LMK to a variant LMK");
     }
     let mut facts = Facts::default();
-    facts.add("from", opened.form).add("key", key).line("", format!("under LMK {:02}", args.to));
-    facts.add_some("kcv", keys::short_kcv(&opened.key)).json("lmk", args.to.into());
+    facts.add("from", opened.form);
+    add_under_lmk(&mut facts, "key", key, args.to);
+    facts.add_some("kcv", keys::short_kcv(&opened.key));
     facts.print(args.json)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -61,7 +61,7 @@ impl ZmkArgs {
     /// The ZMK.
     pub(super) fn read(&self, lmks: &Lmks) -> anyhow::Result<Opened> {
         let zmk = self.zmk.as_deref().ok_or_else(|| usage("say the ZMK with --zmk"))?;
-        Source::new(lmks, "ZMK", &[self.zmk_type]).read(zmk)
+        Source::wrapping(lmks, "ZMK", &[self.zmk_type]).read(zmk)
     }
 
     /// A key under the ZMK.
@@ -72,25 +72,22 @@ impl ZmkArgs {
         key: &ClearKey,
         attributes: Option<Attributes>,
     ) -> anyhow::Result<String> {
-        let needed = || usage("a key block needs a key usage: --usage, such as P0, or --type");
         match scheme {
             KeyScheme::S => {
-                let attributes = attributes.ok_or_else(needed)?;
+                let attributes = attributes.ok_or_else(keys::usage_missing)?;
                 keys::check_attributes(&attributes)?;
                 let protection = ProtectionKeys::derive(zmk).map_err(|e| usage(format!("the ZMK: {e}")))?;
-                let none = OptionalBlocks::NONE;
-                let block = thales::wrap(&protection, Scope::Transport, attributes, &none, key, &mut keys::fill);
-                Ok(tagged('S', &block.map_err(refused)?))
+                keys::s_block(&protection, Scope::Transport, attributes, &OptionalBlocks::NONE, key)
             }
             KeyScheme::R => {
-                let attributes = attributes.ok_or_else(needed)?;
+                let attributes = attributes.ok_or_else(keys::usage_missing)?;
                 // A usage that S blocks have is converted; any other is taken for one of X9.143.
                 let attributes = rules::to_x9143(&attributes).unwrap_or(attributes);
                 let usual = if zmk.algorithm() == Algorithm::Aes { Version::D } else { Version::B };
                 let version = self.block_version.unwrap_or(usual);
                 let none = OptionalBlocks::NONE;
                 let block = tr31::wrap(zmk, version, attributes, &none, key, 0, &mut keys::fill);
-                Ok(tagged('R', &block.map_err(refused)?))
+                Ok(tagged('R', &block.map_err(keys::refused)?))
             }
             scheme => {
                 let cryptogram = variant::encrypt_under_zmk(zmk, self.atalla, scheme, key)
@@ -137,8 +134,4 @@ fn opened(
     // Malformed text is wrong usage, a wrong key is a failure.
     key_block::inspect(family, body.as_bytes()).map_err(|e| usage(format!("the key: {e}")))?;
     unwrap(body.as_bytes()).context("the key block does not open under the ZMK")
-}
-
-fn refused(error: key_block::KeyBlockError) -> anyhow::Error {
-    usage(format!("{error} (the HSM answers {})", error.code()))
 }

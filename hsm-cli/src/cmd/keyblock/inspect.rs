@@ -2,7 +2,7 @@
 
 use crate::cmd::key::{Show, wrapping_keys};
 use crate::exit::usage;
-use crate::lmks::Lmks;
+use crate::lmks::LmkArgs;
 use crate::{output, secret};
 use hsm_core::inspect::{Query, Shape, inspect};
 use std::process::ExitCode;
@@ -28,18 +28,23 @@ pub(super) struct Args {
     #[arg(long, value_name = "KEY")]
     kbpk: Vec<String>,
 
+    #[command(flatten)]
+    lmk: LmkArgs,
+
     /// Print as JSON
     #[arg(long)]
     json: bool,
 }
 
 /// Runs `hsm keyblock inspect`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = secret::get("block", &args.block)?;
-    let wrapping_keys = wrapping_keys(lmks, &args.kbpk)?;
+    let lmks = args.lmk.lmks();
+    let slots = lmks.searched()?;
+    let wrapping_keys = wrapping_keys(&lmks, &args.kbpk)?;
     let query = Query {
         text: &text,
-        lmks: &lmks.slots()?.slots,
+        lmks: &slots,
         wrapping_keys: &wrapping_keys,
         check_value: None,
         key_type: None,

@@ -2,7 +2,7 @@
 
 use crate::exit::usage;
 use crate::facts::Facts;
-use crate::lmks::Lmks;
+use crate::lmks::{LmkArgs, Lmks};
 use crate::{keys, secret};
 use anyhow::Context;
 use hsm_core::inspect::usage_name;
@@ -13,7 +13,7 @@ use serde_json::json;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-The block is opened with a clear KBPK or, without --kbpk, under the LMK that it names or that suits it.
+The block is opened with the KBPK or, without --kbpk, under the LMK that it names or that suits it.
 Where several values are -, each takes a line of standard input: block, KBPK.
 Exit codes: 0 opened, 1 the MAC is wrong or the contents are no key, 2 wrong usage.
 
@@ -34,9 +34,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "KEY")]
     kbpk: Option<String>,
 
-    /// LMK that the block is under [default: the one it names, or one that suits it]
-    #[arg(long, value_name = "ID", conflicts_with = "kbpk")]
-    lmk: Option<u8>,
+    #[command(flatten)]
+    lmk: LmkArgs,
 
     /// Print as JSON
     #[arg(long)]
@@ -44,7 +43,7 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm keyblock unwrap`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = secret::get("block", &args.block)?;
     let family = match text.bytes().next() {
         Some(b'S' | b's') => Family::Thales,
@@ -52,10 +51,11 @@ pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
         _ => return Err(usage("a key block begins with its tag, S or R")),
     };
     let body = text.get(1..).unwrap_or_default().as_bytes();
+    let lmks = args.lmk.lmks();
     let (opened, under) = match (&args.kbpk, family) {
-        (Some(kbpk), _) => (with_key(lmks, family, body, kbpk)?, "the KBPK".to_owned()),
+        (Some(kbpk), _) => (with_key(&lmks, family, body, kbpk)?, "the KBPK".to_owned()),
         (None, Family::Thales) => {
-            let (id, opened) = keys::open_block(lmks, "block", &text, args.lmk)?;
+            let (id, opened) = keys::open_block(&lmks, "block", &text, lmks.asked())?;
             (opened, format!("LMK {id:02}"))
         }
         (None, Family::X9143) => return Err(usage("a TR-31 block is under no LMK: say its key with --kbpk")),

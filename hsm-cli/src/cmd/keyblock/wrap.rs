@@ -3,17 +3,17 @@
 use crate::exit::usage;
 use crate::facts::Facts;
 use crate::keys::{self, AttributeArgs, Kind, Source, tagged};
-use crate::lmks::Lmks;
+use crate::lmks::LmkArgs;
 use hsm_core::Algorithm;
 use hsm_core::key_block::header::{Family, Scope, Version};
 use hsm_core::key_block::optional::{OptionalBlock, OptionalBlocks};
 use hsm_core::key_block::thales::ProtectionKeys;
-use hsm_core::key_block::{KeyBlockError, thales, tr31};
-use hsm_core::lmk::LmkId;
+use hsm_core::key_block::tr31;
+use hsm_core::scheme::KeyScheme;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-The key goes into a block under a clear KBPK (a ZMK, say) or, with --lmk, under a key-block LMK (of the test LMKs 01 is AES, 02 TDES).
+The key goes into a block under the KBPK (a ZMK, say) or, without --kbpk, under a key-block LMK.
 Where several values are -, each takes a line of standard input: KBPK, key.
 
 Examples:
@@ -27,16 +27,12 @@ Examples:
 #[command(after_help = AFTER_HELP, disable_version_flag = true)]
 pub(super) struct Args {
     /// Version: 0 and 1 are Thales blocks, A to E TR-31 blocks [default: what the LMK has]
-    #[arg(long, value_name = "LETTER", value_parser = super::version, required_unless_present = "lmk")]
+    #[arg(long, value_name = "LETTER", value_parser = super::version)]
     version: Option<Version>,
 
     /// Key block protection key: clear, or under an LMK; - reads it from standard input
-    #[arg(long, value_name = "KEY", required_unless_present = "lmk", conflicts_with = "lmk")]
+    #[arg(long, value_name = "KEY", requires = "version")]
     kbpk: Option<String>,
-
-    /// Key-block LMK to put the key under
-    #[arg(long, value_name = "ID")]
-    lmk: Option<u8>,
 
     /// Key: clear (aes:DIGITS for AES, or say --algorithm), or an S block under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
@@ -48,6 +44,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     attributes: AttributeArgs,
+
+    #[command(flatten)]
+    lmk: LmkArgs,
 
     /// Optional block, once for each: identifier and text
     #[arg(long, value_name = "ID=TEXT", value_parser = optional)]
@@ -74,16 +73,17 @@ fn optional(text: &str) -> Result<OptionalBlock, String> {
 }
 
 /// Runs `hsm keyblock wrap`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let version = args.version;
+    let lmks = args.lmk.lmks();
     let kbpk = match (&args.kbpk, version) {
-        (Some(kbpk), Some(version)) => Some((version, super::protection_key(lmks, version, kbpk)?)),
-        (Some(_), None) => return Err(usage("say the version of the block with --version")),
-        (None, _) => None,
+        (Some(kbpk), Some(version)) => Some((version, super::protection_key(&lmks, version, kbpk)?)),
+        _ => None,
     };
-    let opened = Source { algorithm: args.algorithm.algorithm(), ..Source::new(lmks, "key", &[]) }.read(&args.key)?;
+    let opened =
+        Source { algorithm: args.algorithm.algorithm(), ..Source::wrapping(&lmks, "key", &[]) }.read(&args.key)?;
     let attributes = args.attributes.of_key(&opened.key, opened.attributes, None)?;
-    let optional = OptionalBlocks::new(args.optional.clone()).map_err(refused)?;
+    let optional = OptionalBlocks::new(args.optional.clone()).map_err(keys::refused)?;
     if !args.force && version.is_none_or(|version| version.family() == Family::Thales) {
         keys::check_attributes(&attributes)?;
     }
@@ -91,26 +91,22 @@ pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
         Some((version, kbpk)) if version.family() == Family::X9143 => {
             let pad_to = usize::from(args.pad_to);
             let block = tr31::wrap(&kbpk, version, attributes, &optional, &opened.key, pad_to, &mut keys::fill);
-            tagged('R', &block.map_err(refused)?)
+            tagged('R', &block.map_err(keys::refused)?)
         }
         Some((_, kbpk)) => {
-            let protection = ProtectionKeys::derive(&kbpk).map_err(refused)?;
-            let scope = Scope::Transport;
-            let block = thales::wrap(&protection, scope, attributes, &optional, &opened.key, &mut keys::fill);
-            tagged('S', &block.map_err(refused)?)
+            let protection = ProtectionKeys::derive(&kbpk).map_err(keys::refused)?;
+            keys::s_block(&protection, Scope::Transport, attributes, &optional, &opened.key)?
         }
         None => {
-            let id = args.lmk.unwrap_or(1);
-            let protection = lmks.get(id)?.protection_keys();
-            let protection =
-                protection.map_err(|_| usage(format!("LMK {id:02} is a variant LMK: it has no key blocks")))?;
-            if version.is_some_and(|version| version != protection.version()) {
-                let has = char::from(protection.version().id());
-                return Err(usage(format!("key blocks under LMK {id:02} have version {has}")));
+            let id = lmks.destination(Some(KeyScheme::S), true)?;
+            let has = keys::protection_keys(&lmks, id)?.version();
+            if version.is_some_and(|version| version != has) {
+                let has = char::from(has.id());
+                return Err(usage(format!(
+                    "key blocks under LMK {id:02} have version {has}; --kbpk takes another key"
+                )));
             }
-            let scope = LmkId::new(id).map(Scope::Lmk).ok_or_else(|| usage("LMK identifiers are 00 to 19"))?;
-            let block = thales::wrap(protection, scope, attributes, &optional, &opened.key, &mut keys::fill);
-            tagged('S', &block.map_err(refused)?)
+            keys::block_under_lmk(&lmks, id, attributes, &optional, &opened.key)?
         }
     };
     if args.json {
@@ -125,8 +121,4 @@ pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
         crate::output::text(&block)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn refused(error: KeyBlockError) -> anyhow::Error {
-    usage(format!("{error} (the HSM answers {})", error.code()))
 }

@@ -1,9 +1,7 @@
 //! `hsm pin derive`.
 
-use super::inputs::{self, AccountArgs, IbmArgs, PvkArgs};
+use super::inputs::{self, MethodArgs};
 use crate::facts::Facts;
-use crate::lmks::Lmks;
-use hsm_core::pin_verify::{self, Offset};
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -18,26 +16,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// IBM 3624 offset, with or without its fill [default: 0000, the natural PIN]
-    #[arg(long, value_name = "DIGITS", value_parser = inputs::offset)]
-    offset: Option<Offset>,
-
-    /// Visa PIN verification value
-    #[arg(long, value_name = "DIGITS", value_parser = inputs::pvv, conflicts_with = "offset")]
-    pvv: Option<[u8; 4]>,
-
     #[command(flatten)]
-    pvk: PvkArgs,
-
-    #[command(flatten)]
-    ibm: IbmArgs,
-
-    #[command(flatten)]
-    account: AccountArgs,
-
-    /// PVK indicator, 0 to 9
-    #[arg(long, value_name = "DIGIT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
-    pvki: u8,
+    method: MethodArgs,
 
     /// Print as JSON
     #[arg(long)]
@@ -45,15 +25,14 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm pin derive`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut facts = Facts::default();
-    if let Some(pvv) = args.pvv {
-        let pvk = args.pvk.read_pair(lmks)?;
-        let account = args.account.needed()?;
+    if let Some(pvv) = args.method.pvv {
+        let pvv_of = args.method.visa.method(&args.method.pvk)?;
         let mut pins = Vec::new();
         for number in 0..10_000u16 {
             let pin = [number / 1000, number / 100 % 10, number / 10 % 10, number % 10].map(|digit| digit as u8);
-            if pin_verify::pvv(&pvk, &account, args.pvki, &pin)? == pvv {
+            if pvv_of(&pin)? == pvv {
                 pins.push(inputs::text(&pin));
             }
         }
@@ -63,11 +42,11 @@ pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
         facts.print(args.json)?;
         return Ok(if none { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
-    let offset = match args.offset {
+    let offset = match args.method.offset {
         Some(offset) => offset,
         None => inputs::offset("0000").map_err(crate::exit::usage)?,
     };
-    let natural = args.ibm.natural(lmks, &args.pvk.read(lmks)?, &args.account)?;
+    let natural = args.method.ibm.natural(&args.method.pvk)?;
     let pin = offset.to_pin(&natural).map_err(|e| crate::exit::usage(format!("--offset: {e}")))?;
     facts.add("pin", inputs::text(&pin)).add("natural pin", inputs::text(natural.get(..pin.len()).unwrap_or_default()));
     facts.print(args.json)?;

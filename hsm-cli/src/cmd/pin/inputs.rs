@@ -2,16 +2,11 @@
 
 use crate::exit::usage;
 use crate::keys::Source;
-use crate::lmks::Lmks;
+use crate::lmks::{LmkArgs, Lmks};
 use crate::secret;
-use anyhow::bail;
-use hsm_core::cipher::BlockCipher;
 use hsm_core::key_type::KeyType;
-use hsm_core::lmk::{LmkPair, LmkVariant};
-use hsm_core::pin_verify::{DecimalisationTable, Offset, PinVerifyError, ValidationData, natural_pin};
-use hsm_core::scheme::KeyScheme;
-use hsm_core::variant::LmkUse;
-use hsm_core::{ClearKey, hex, variant};
+use hsm_core::pin_verify::{self, DecimalisationTable, Offset, PinVerifyError, ValidationData, natural_pin};
+use hsm_core::{ClearKey, lmk_table};
 use hsm_pinblock::{AccountError, Pan, Pin};
 use zeroize::Zeroizing;
 
@@ -58,34 +53,60 @@ impl AccountArgs {
     }
 }
 
-/// The PVK.
+/// The PIN.
+#[derive(Debug, clap::Args)]
+pub(super) struct PinArgs {
+    /// PIN of 4 to 12 digits; - reads it from standard input
+    #[arg(long)]
+    pin: String,
+}
+
+impl PinArgs {
+    /// The PIN.
+    pub(super) fn read(&self) -> anyhow::Result<Pin> {
+        let digits = secret::get("PIN", &self.pin)?;
+        Pin::from_digits(digits.as_bytes()).map_err(|e| usage(format!("--pin: {e}")))
+    }
+}
+
+/// What every method of verification takes: the PVK and, for most, the account number.
 #[derive(Debug, clap::Args)]
 pub(super) struct PvkArgs {
     /// PIN verification key: clear, or a cryptogram or key block under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
     pvk: String,
+
+    #[command(flatten)]
+    account: AccountArgs,
+
+    #[command(flatten)]
+    lmk: LmkArgs,
 }
 
 impl PvkArgs {
-    /// The key.
-    pub(super) fn read(&self, lmks: &Lmks) -> anyhow::Result<ClearKey> {
-        let opened = Source::new(lmks, "PVK", &[KeyType::PVK]).read(&self.pvk)?;
-        if let Some(attributes) = opened.attributes {
-            let id = attributes.usage.id();
-            if !matches!(&id, b"V0" | b"V1" | b"V2") {
-                bail!("the PVK's key block has usage {}, not V0, V1 or V2 (the HSM answers A6)", attributes.usage);
-            }
-        }
-        Ok(opened.key)
+    fn open(&self, lmks: &Lmks) -> anyhow::Result<ClearKey> {
+        let source = Source::new(lmks, "PVK", &[KeyType::PVK]);
+        Ok(Source { usages: &["V0", "V1", "V2"], ..source }.read(&self.pvk)?.key)
     }
+}
 
-    /// The pair that Visa's method needs.
-    pub(super) fn read_pair(&self, lmks: &Lmks) -> anyhow::Result<BlockCipher> {
-        let key = self.read(lmks)?;
+/// What Visa's method takes besides the PVK.
+#[derive(Debug, clap::Args)]
+pub(super) struct VisaArgs {
+    /// PVK indicator, 0 to 9
+    #[arg(long, value_name = "DIGIT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub(super) pvki: u8,
+}
+
+impl VisaArgs {
+    /// The function from the digit values of a PIN to its PVV.
+    pub(super) fn method(&self, pvk: &PvkArgs) -> anyhow::Result<impl Fn(&[u8]) -> anyhow::Result<[u8; 4]>> {
+        let key = pvk.open(&pvk.lmk.lmks())?;
         if key.len() != 16 {
             return Err(usage(format!("a PVV needs a PVK pair of 16 bytes, this key has {} (error 27)", key.len())));
         }
-        Ok(key.cipher()?)
+        let (cipher, account, pvki) = (key.cipher()?, pvk.account.needed()?, self.pvki);
+        Ok(move |pin: &[u8]| Ok(pin_verify::pvv(&cipher, &account, pvki, pin)?))
     }
 }
 
@@ -96,37 +117,39 @@ pub(super) struct IbmArgs {
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
 
-    /// Decimalisation table: 16 digits, or lmk:DIGITS as enciphered under LMK 00
+    /// Decimalisation table: 16 digits, or lmk:FIELD as encrypted under the LMK; - reads it from standard input
     #[arg(long, value_name = "DIGITS", default_value = "0123456789012345")]
     table: String,
 }
 
 impl IbmArgs {
     /// The natural PIN, 16 digits.
-    pub(super) fn natural(
-        &self,
-        lmks: &Lmks,
-        pvk: &ClearKey,
-        account: &AccountArgs,
-    ) -> anyhow::Result<Zeroizing<[u8; 16]>> {
+    pub(super) fn natural(&self, pvk: &PvkArgs) -> anyhow::Result<Zeroizing<[u8; 16]>> {
+        let lmks = pvk.lmk.lmks();
+        let key = pvk.open(&lmks)?;
         let data = self.data.as_deref().ok_or_else(|| usage("the IBM method needs validation data: --data"))?;
-        let table = self.table(lmks)?;
+        let table = self.table(&lmks)?;
         let field = match data.len() {
             16 => format!("P{data}"),
             _ => data.to_owned(),
         };
-        let twelve = if field.starts_with('P') { None } else { Some(account.needed()?) };
+        let twelve = if field.starts_with('P') { None } else { Some(pvk.account.needed()?) };
         let twelve = twelve.as_ref().map_or(&[][..], |twelve| twelve.as_slice());
         let data = ValidationData::parse(field.to_ascii_uppercase().as_bytes(), twelve);
         let data = data.map_err(|e| usage(format!("--data: {e}")))?;
-        Ok(natural_pin(&pvk.cipher()?, &table, &data)?)
+        Ok(natural_pin(&key.cipher()?, &table, &data)?)
     }
 
     fn table(&self, lmks: &Lmks) -> anyhow::Result<DecimalisationTable> {
-        let table = match self.table.strip_prefix("lmk:") {
-            None => DecimalisationTable::from_digits(self.table.as_bytes())
-                .map_err(|e| usage(format!("--table: {e}; an enciphered one is written lmk:DIGITS")))?,
-            Some(digits) => enciphered_table(lmks, digits)?,
+        let text = secret::get("decimalisation table", &self.table)?;
+        let table = match text.strip_prefix("lmk:") {
+            None => DecimalisationTable::from_digits(text.as_bytes())
+                .map_err(|e| usage(format!("--table: {e}; an encrypted one is written lmk:FIELD")))?,
+            Some(field) => {
+                let id = lmks.destination(None, false)?;
+                let table = lmk_table::decrypt(lmks.lmk(id)?, field.to_ascii_uppercase().as_bytes());
+                table.map_err(|e| usage(format!("--table: under LMK {id:02}: {e} (error {})", e.code())))?
+            }
         };
         if table.check() == Err(PinVerifyError::WeakTable) {
             crate::exit::report("note: the decimalisation table is too regular for the HSM's table checks (error 25)");
@@ -135,21 +158,25 @@ impl IbmArgs {
     }
 }
 
-/// A decimalisation table under pair 18-19, variant 1, of the variant LMK 00 (pins.md 4).
-fn enciphered_table(lmks: &Lmks, digits: &str) -> anyhow::Result<DecimalisationTable> {
-    let bytes = hex::decode(digits).filter(|bytes| bytes.len() == 8);
-    let bytes = bytes.ok_or_else(|| usage("--table: an enciphered table has 16 hexadecimal digits"))?;
-    let variant = LmkVariant::new(1).unwrap_or(LmkVariant::ZERO);
-    let under = LmkUse { pair: LmkPair::DECIMALISATION, variant, component: false };
-    let clear = variant::decrypt_under_lmk(lmks.get(0)?, under, KeyScheme::Single, &bytes)?;
-    let block = clear.key.bytes().first_chunk().ok_or_else(|| usage("--table: too short"))?;
-    DecimalisationTable::from_packed(block).map_err(|_| usage("--table: not enciphered under LMK 00 (error 25)"))
-}
+/// An offset or a PVV, and what its method takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct MethodArgs {
+    /// IBM 3624 offset, with or without its fill
+    #[arg(long, value_name = "DIGITS", value_parser = offset)]
+    pub(super) offset: Option<Offset>,
 
-/// A PIN.
-pub(super) fn pin(argument: &str) -> anyhow::Result<Pin> {
-    let digits = secret::get("PIN", argument)?;
-    Pin::from_digits(digits.as_bytes()).map_err(|e| usage(format!("--pin: {e}")))
+    /// Visa PIN verification value
+    #[arg(long, value_name = "DIGITS", value_parser = pvv, conflicts_with = "offset")]
+    pub(super) pvv: Option<[u8; 4]>,
+
+    #[command(flatten)]
+    pub(super) pvk: PvkArgs,
+
+    #[command(flatten)]
+    pub(super) ibm: IbmArgs,
+
+    #[command(flatten)]
+    pub(super) visa: VisaArgs,
 }
 
 /// An offset of 1 to 12 digits, with or without its fill.

@@ -1,8 +1,7 @@
 //! `hsm pin offset`.
 
-use super::inputs::{self, AccountArgs, IbmArgs, PvkArgs};
+use super::inputs::{self, IbmArgs, PinArgs, PvkArgs};
 use crate::facts::Facts;
-use crate::lmks::Lmks;
 use hsm_core::pin_verify::Offset;
 use std::process::ExitCode;
 
@@ -18,9 +17,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// PIN of 4 to 12 digits; - reads it from standard input
-    #[arg(long)]
-    pin: String,
+    #[command(flatten)]
+    pin: PinArgs,
 
     #[command(flatten)]
     pvk: PvkArgs,
@@ -28,19 +26,15 @@ pub(super) struct Args {
     #[command(flatten)]
     ibm: IbmArgs,
 
-    #[command(flatten)]
-    account: AccountArgs,
-
     /// Print as JSON
     #[arg(long)]
     json: bool,
 }
 
 /// Runs `hsm pin offset`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
-    let pin = inputs::pin(&args.pin)?;
-    let pvk = args.pvk.read(lmks)?;
-    let natural = args.ibm.natural(lmks, &pvk, &args.account)?;
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let pin = args.pin.read()?;
+    let natural = args.ibm.natural(&args.pvk)?;
     let offset = Offset::of_pin(&natural, pin.digits())?;
     let mut facts = Facts::default();
     facts.add("offset", String::from_utf8_lossy(&offset.to_field()));

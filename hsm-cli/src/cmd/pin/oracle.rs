@@ -2,7 +2,7 @@
 
 use super::inputs::{self, AccountArgs};
 use crate::cmd::dukpt::{self, AnyKsn};
-use crate::exit::usage;
+use crate::exit::{self, usage};
 use crate::keys::Source;
 use crate::lmks::Lmks;
 use crate::{output, secret};
@@ -61,14 +61,14 @@ pub(super) struct Args {
 
 /// Runs `hsm pin oracle`.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let lmks = &Lmks::test();
     let block = secret::hex("block", &secret::get("block", &args.block)?)?;
     if !matches!(block.len(), 8 | 16) {
         return Err(usage(format!("--block: a PIN block has 8 bytes, or 16 in ISO-4, not {}", block.len())));
     }
+    let lmks = Lmks::published();
     let keys = match (&args.key, &args.bdk) {
-        (Some(key), _) => pin_keys(lmks, key, block.len())?,
-        (None, Some(bdk)) => vec![dukpt_key(lmks, bdk, args.ksn.as_deref().unwrap_or_default())?],
+        (Some(key), _) => pin_keys(&lmks, key, block.len())?,
+        (None, Some(bdk)) => vec![dukpt_key(&lmks, bdk, args.ksn.as_deref().unwrap_or_default())?],
         (None, None) => Vec::new(),
     };
     let accounts = accounts(&args.account)?;
@@ -108,7 +108,7 @@ fn pin_keys(lmks: &Lmks, argument: &str, block_len: usize) -> anyhow::Result<Vec
         }
     }
     match last {
-        Some(error) if keys.is_empty() && text.starts_with(['S', 's']) => Err(error),
+        Some(error) if keys.is_empty() && (exit::is_usage(&error) || text.starts_with(['S', 's'])) => Err(error),
         _ if keys.is_empty() => bail!(
             "the key has no odd parity as ZPK (001), TPK (002, 70D) or BDK (009) under LMK 00 (the HSM answers 10); \
              `hsm key inspect` tries all types"

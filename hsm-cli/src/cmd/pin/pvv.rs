@@ -1,9 +1,7 @@
 //! `hsm pin pvv`.
 
-use super::inputs::{self, AccountArgs, PvkArgs};
+use super::inputs::{self, PinArgs, PvkArgs, VisaArgs};
 use crate::facts::Facts;
-use crate::lmks::Lmks;
-use hsm_core::pin_verify;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -18,19 +16,14 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// PIN of 4 to 12 digits; - reads it from standard input
-    #[arg(long)]
-    pin: String,
+    #[command(flatten)]
+    pin: PinArgs,
 
     #[command(flatten)]
     pvk: PvkArgs,
 
     #[command(flatten)]
-    account: AccountArgs,
-
-    /// PVK indicator, 0 to 9
-    #[arg(long, value_name = "DIGIT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
-    pvki: u8,
+    visa: VisaArgs,
 
     /// Print as JSON
     #[arg(long)]
@@ -38,12 +31,11 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm pin pvv`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
-    let pin = inputs::pin(&args.pin)?;
-    let pvk = args.pvk.read_pair(lmks)?;
-    let pvv = pin_verify::pvv(&pvk, &args.account.needed()?, args.pvki, pin.digits())?;
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let pin = args.pin.read()?;
+    let pvv = args.visa.method(&args.pvk)?(pin.digits())?;
     let mut facts = Facts::default();
-    facts.add("pvv", inputs::text(&pvv)).add("pvki", args.pvki.to_string());
+    facts.add("pvv", inputs::text(&pvv)).add("pvki", args.visa.pvki.to_string());
     facts.print(args.json)?;
     Ok(ExitCode::SUCCESS)
 }

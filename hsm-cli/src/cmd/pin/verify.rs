@@ -1,8 +1,8 @@
 //! `hsm pin verify`.
 
-use super::inputs::{self, AccountArgs, IbmArgs, PvkArgs};
+use super::inputs::{self, MethodArgs, PinArgs};
+use crate::exit::usage;
 use crate::facts::Facts;
-use crate::lmks::Lmks;
 use hsm_core::pin_verify::{self, Offset};
 use std::process::ExitCode;
 
@@ -19,30 +19,11 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// PIN of 4 to 12 digits; - reads it from standard input
-    #[arg(long)]
-    pin: String,
-
-    /// IBM 3624 offset, with or without its fill
-    #[arg(long, value_name = "DIGITS", value_parser = inputs::offset, required_unless_present = "pvv")]
-    offset: Option<Offset>,
-
-    /// Visa PIN verification value
-    #[arg(long, value_name = "DIGITS", value_parser = inputs::pvv, conflicts_with = "offset")]
-    pvv: Option<[u8; 4]>,
+    #[command(flatten)]
+    pin: PinArgs,
 
     #[command(flatten)]
-    pvk: PvkArgs,
-
-    #[command(flatten)]
-    ibm: IbmArgs,
-
-    #[command(flatten)]
-    account: AccountArgs,
-
-    /// PVK indicator, 0 to 9
-    #[arg(long, value_name = "DIGIT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
-    pvki: u8,
+    method: MethodArgs,
 
     /// Fewest digits that must agree (IBM)
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(4..=12))]
@@ -54,20 +35,24 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm pin verify`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
-    let pin = inputs::pin(&args.pin)?;
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.method.offset.is_none() && args.method.pvv.is_none() {
+        return Err(usage("say what verifies the PIN: --offset or --pvv"));
+    }
+    let pin = args.pin.read()?;
     let mut facts = Facts::default();
-    let good = if let Some(given) = args.pvv {
-        let pvk = args.pvk.read_pair(lmks)?;
-        let pvv = pin_verify::pvv(&pvk, &args.account.needed()?, args.pvki, pin.digits())?;
-        facts.add("method", "Visa PVV").add("pvv of the pin", inputs::text(&pvv));
-        pvv == given
-    } else {
-        let offset = args.offset.ok_or_else(|| crate::exit::usage("say --offset or --pvv"))?;
-        let natural = args.ibm.natural(lmks, &args.pvk.read(lmks)?, &args.account)?;
-        let own = Offset::of_pin(&natural, pin.digits())?;
-        facts.add("method", "IBM 3624").add("offset of the pin", String::from_utf8_lossy(&own.to_field()));
-        pin_verify::verify_offset(&natural, pin.digits(), &offset, usize::from(args.check_length))?
+    let good = match (args.method.offset, args.method.pvv) {
+        (Some(offset), _) => {
+            let natural = args.method.ibm.natural(&args.method.pvk)?;
+            let own = Offset::of_pin(&natural, pin.digits())?;
+            facts.add("method", "IBM 3624").add("offset of the pin", String::from_utf8_lossy(&own.to_field()));
+            pin_verify::verify_offset(&natural, pin.digits(), &offset, usize::from(args.check_length))?
+        }
+        (None, given) => {
+            let pvv = args.method.visa.method(&args.method.pvk)?(pin.digits())?;
+            facts.add("method", "Visa PVV").add("pvv of the pin", inputs::text(&pvv));
+            given == Some(pvv)
+        }
     };
     facts.line("verified", if good { "yes" } else { "no (the HSM answers 01)" }).json("verified", good.into());
     facts.print(args.json)?;

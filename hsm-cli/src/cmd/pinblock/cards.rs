@@ -2,7 +2,7 @@
 
 use crate::exit::usage;
 use crate::keys::{self, Source};
-use crate::lmks::Lmks;
+use crate::lmks::{LmkArgs, Lmks};
 use crate::secret;
 use hsm_core::Algorithm;
 use hsm_core::cipher::BlockCipher;
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 /// Account number, card key, old PIN and pad.
 #[derive(Debug, clap::Args)]
 pub(super) struct CardArgs {
-    /// Account number with its check digit
+    /// Account number with its check digit; it serves every format, and ISO-4 takes no other
     #[arg(long, conflicts_with = "account")]
     pan: Option<String>,
 
@@ -108,7 +108,7 @@ impl Card {
 
     /// The whole account number, which ISO format 4 needs.
     pub(super) fn pan(&self) -> anyhow::Result<&Pan> {
-        self.pan.as_ref().ok_or_else(|| usage("ISO-4 needs the whole account number: --pan"))
+        self.pan.as_ref().ok_or_else(|| usage("ISO-4 needs the whole account number with its check digit: --pan"))
     }
 }
 
@@ -120,10 +120,10 @@ pub(super) fn format(name: &str) -> Result<Format, String> {
     Format::from_name(name).ok_or_else(|| "unknown format; `hsm pinblock formats` lists codes and names".to_owned())
 }
 
-/// What a key under an LMK is.
+/// The key of a block.
 #[derive(Debug, clap::Args)]
 pub(super) struct KeyArgs {
-    /// Key that the block is enciphered with: clear, or under an LMK; - reads it from standard input
+    /// Key of the block: clear, or under an LMK; - reads it from standard input [default: the block is clear]
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 
@@ -131,31 +131,39 @@ pub(super) struct KeyArgs {
     #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
     key_type: Option<KeyType>,
 
-    /// LMK of a cryptogram or key block [default: 00, or the one that suits the block]
-    #[arg(long, value_name = "ID")]
-    lmk: Option<u8>,
+    #[command(flatten)]
+    lmk: LmkArgs,
 }
 
 impl KeyArgs {
-    /// The text of the key, if there is one.
-    ///
-    /// # Errors
-    /// If standard input cannot be read.
-    pub(super) fn read(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
-        secret::get_optional("key", self.key.as_deref())
+    /// The LMKs.
+    pub(super) fn lmks(&self) -> Lmks {
+        self.lmk.lmks()
     }
 
-    /// Takes a key as one for blocks of a format.
-    ///
-    /// # Errors
-    /// As [`pin_key`].
-    pub(super) fn open(&self, lmks: &Lmks, format: Format, text: &str) -> anyhow::Result<PinKey> {
-        pin_key(lmks, "key", format, text, self.key_type, self.lmk)
+    /// Reads the key.
+    pub(super) fn read<'a>(&self, lmks: &'a Lmks) -> anyhow::Result<GivenKey<'a>> {
+        let text = secret::get_optional("key", self.key.as_deref())?;
+        Ok(GivenKey { name: "key", text, key_type: self.key_type, lmks })
     }
 }
 
-/// A PIN encryption key.
+/// A key that was read, but not opened: the format says of which cipher it is.
+pub(super) struct GivenKey<'a> {
+    /// What it is called.
+    pub(super) name: &'a str,
+    /// `None` for blocks in clear.
+    pub(super) text: Option<Zeroizing<String>>,
+    /// Key type of a cryptogram.
+    pub(super) key_type: Option<KeyType>,
+    /// The LMKs that it may be under.
+    pub(super) lmks: &'a Lmks,
+}
+
+/// What a block is enciphered with.
 pub(super) enum PinKey {
+    /// Nothing.
+    None,
     /// DES or TDES.
     Des(BlockCipher),
     /// AES, for ISO format 4.
@@ -165,32 +173,30 @@ pub(super) enum PinKey {
 /// An AES key as ISO format 4 uses it.
 pub(super) struct Aes(BlockCipher);
 
-/// Opens a key, clear or under an LMK, for blocks of a format.
-///
-/// # Errors
-/// Usage for text that is no key, or one of another cipher than the format's; failure for one that does not open.
-pub(super) fn pin_key(
-    lmks: &Lmks,
-    name: &str,
-    format: Format,
-    text: &str,
-    key_type: Option<KeyType>,
-    lmk: Option<u8>,
-) -> anyhow::Result<PinKey> {
-    let algorithm = if format == Format::Iso4 { Algorithm::Aes } else { Algorithm::Des };
-    let types: Vec<KeyType> = match key_type {
-        Some(key_type) => vec![key_type],
-        None => {
-            [Some(KeyType::ZPK), Some(KeyType::tpk(false)), Some(KeyType::tpk(true))].into_iter().flatten().collect()
+impl GivenKey<'_> {
+    /// Opens the key for blocks of a format.
+    ///
+    /// # Errors
+    /// Usage for text that is no key, or one of another cipher than the format's; failure for one that does not open.
+    pub(super) fn open(&self, format: Format) -> anyhow::Result<PinKey> {
+        let Some(text) = &self.text else { return Ok(PinKey::None) };
+        let algorithm = if format == Format::Iso4 { Algorithm::Aes } else { Algorithm::Des };
+        let usual = [Some(KeyType::ZPK), Some(KeyType::tpk(false)), Some(KeyType::tpk(true))];
+        let types: Vec<KeyType> = match self.key_type {
+            Some(key_type) => vec![key_type],
+            None => usual.into_iter().flatten().collect(),
+        };
+        let source = Source::new(self.lmks, self.name, &types);
+        let untagged_cryptograms = self.key_type.is_some();
+        let source = Source { algorithm, untagged_cryptograms, usages: &["P0", "71", "72"], ..source };
+        let key = source.open(text)?.key;
+        if key.algorithm() != algorithm {
+            let needed = if algorithm == Algorithm::Aes { "an AES key" } else { "a DES or TDES key" };
+            return Err(usage(format!("the {}: {format} needs {needed}", self.name)));
         }
-    };
-    let key = Source { algorithm, lmk, ..Source::new(lmks, name, &types) }.open(text)?.key;
-    if key.algorithm() != algorithm {
-        let needed = if algorithm == Algorithm::Aes { "an AES key" } else { "a DES or TDES key" };
-        return Err(usage(format!("the {name}: {format} needs {needed}")));
+        let cipher = key.cipher().map_err(|e| usage(format!("the {}: {e}", self.name)))?;
+        Ok(if algorithm == Algorithm::Aes { PinKey::Aes(Aes(cipher)) } else { PinKey::Des(cipher) })
     }
-    let cipher = key.cipher().map_err(|e| usage(format!("the {name}: {e}")))?;
-    Ok(if algorithm == Algorithm::Aes { PinKey::Aes(Aes(cipher)) } else { PinKey::Des(cipher) })
 }
 
 impl BlockCipher16 for Aes {

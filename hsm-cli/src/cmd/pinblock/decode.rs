@@ -1,8 +1,7 @@
 //! `hsm pinblock decode`.
 
-use super::cards::{self, Card, CardArgs, KeyArgs, PinKey};
+use super::cards::{self, Card, CardArgs, GivenKey, KeyArgs, PinKey};
 use crate::exit::usage;
-use crate::lmks::Lmks;
 use crate::output;
 use crate::secret;
 use anyhow::bail;
@@ -15,7 +14,7 @@ const AFTER_HELP: &str = "\
 Prints the PIN, or says what is wrong with the block. Without --format every format is tried.
 The key is DES or TDES, for ISO-4 AES: clear digits, or a cryptogram or key block under an LMK.
 Where several values are -, each takes a line of standard input: block, UDK-A, old PIN, key.
-Exit codes: 0 a PIN was found, 1 the block is none of the format, 2 wrong usage.
+Exit codes: 0 a PIN was found, 1 the block is none of the format or the key does not open, 2 wrong usage.
 
 Examples:
   hsm pinblock decode --block 041274FFFFEDCBA9 --pan 4000001234562 --format ISO-0
@@ -47,37 +46,32 @@ pub(super) struct Args {
 }
 
 /// Runs `hsm pinblock decode`.
-pub(super) fn run(args: &Args, lmks: &Lmks) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let block = secret::hex("block", &secret::get("block", &args.block)?)?;
     let card = args.card.read()?;
-    let key = args.key.read()?;
+    let lmks = args.key.lmks();
+    let key = args.key.read(&lmks)?;
     match args.format {
-        Some(format) => {
-            let key = key.map(|key| args.key.open(lmks, format, &key)).transpose()?;
-            one(format, &block, &card, key.as_ref(), args.json)
-        }
-        None => {
-            let open = |format| key.as_ref().map(|key| args.key.open(lmks, format, key)).transpose();
-            all(&block, &card, open, args.json)
-        }
+        Some(format) => one(format, &block, &card, &key, args.json),
+        None => all(&block, &card, &key, args.json),
     }
 }
 
-fn one(format: Format, block: &[u8], card: &Card, key: Option<&PinKey>, as_json: bool) -> anyhow::Result<ExitCode> {
-    match read(format, block, card, key)? {
-        pin if as_json => output::json(&json!({
-            "format": format.name(), "code": format.thales_code(), "pin": *digits(&pin),
-        }))?,
-        pin => output::text(&digits(&pin))?,
+fn one(format: Format, block: &[u8], card: &Card, key: &GivenKey<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let pin = digits(&pin(format, block, card, &key.open(format)?)?);
+    if as_json {
+        output::json(&json!({"format": format.name(), "code": format.thales_code(), "pin": *pin}))?;
+    } else {
+        output::text(&pin)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads the PIN of a block in a known format.
+/// The PIN of a block in a format.
 ///
 /// # Errors
 /// Usage if the format needs something that was not given; failure for a block that is none of the format.
-pub(super) fn read(format: Format, block: &[u8], card: &Card, key: Option<&PinKey>) -> anyhow::Result<Pin> {
+pub(super) fn pin(format: Format, block: &[u8], card: &Card, key: &PinKey) -> anyhow::Result<Pin> {
     match decode(format, block, card, key)? {
         Ok(pin) => Ok(pin),
         Err(DecodeError::Context(error)) => Err(usage(format!("{format}: {error}"))),
@@ -85,25 +79,17 @@ pub(super) fn read(format: Format, block: &[u8], card: &Card, key: Option<&PinKe
     }
 }
 
-fn all(
-    block: &[u8],
-    card: &Card,
-    open: impl Fn(Format) -> anyhow::Result<Option<PinKey>>,
-    as_json: bool,
-) -> anyhow::Result<ExitCode> {
+fn all(block: &[u8], card: &Card, key: &GivenKey<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut found = false;
     let mut rows = Vec::new();
     let mut objects = Vec::new();
-    let mut refused = None;
-    for format in Format::all().filter(|format| format.is_supported()) {
-        if format.block_len() != block.len() {
-            continue;
-        }
+    let mut unfit = None;
+    for format in Format::all().filter(|format| format.is_supported() && format.block_len() == block.len()) {
         // A key that does not fit this format's cipher leaves the format out.
-        let decoded = match open(format).and_then(|key| decode(format, block, card, key.as_ref())) {
+        let decoded = match key.open(format).and_then(|key| decode(format, block, card, &key)) {
             Ok(decoded) => decoded,
             Err(error) => {
-                refused = Some(error);
+                unfit = Some(error);
                 continue;
             }
         };
@@ -121,7 +107,7 @@ fn all(
         }
     }
     if rows.is_empty() {
-        return Err(refused.unwrap_or_else(|| usage(format!("no format has blocks of {} bytes", block.len()))));
+        return Err(unfit.unwrap_or_else(|| usage(format!("no format has blocks of {} bytes", block.len()))));
     }
     if as_json {
         output::json(&json!(objects))?;
@@ -132,18 +118,18 @@ fn all(
 }
 
 /// Reads a block, after deciphering it if there is a key.
-fn decode(format: Format, block: &[u8], card: &Card, key: Option<&PinKey>) -> anyhow::Result<Result<Pin, DecodeError>> {
+fn decode(format: Format, block: &[u8], card: &Card, key: &PinKey) -> anyhow::Result<Result<Pin, DecodeError>> {
     if block.len() != format.block_len() {
         return Ok(Err(DecodeError::BlockLength { expected: format.block_len(), actual: block.len() }));
     }
     let mut clear = Zeroizing::new(block.to_vec());
     match key {
-        Some(PinKey::Aes(aes)) => {
+        PinKey::Aes(aes) => {
             let Some(block) = block.first_chunk::<16>() else { bail!("the block is too short") };
             return Ok(hsm_pinblock::decipher_iso4(block, card.pan()?, aes));
         }
-        Some(PinKey::Des(cipher)) => cipher.ecb_decrypt(&mut clear)?,
-        None => {}
+        PinKey::Des(cipher) => cipher.ecb_decrypt(&mut clear)?,
+        PinKey::None => {}
     }
     Ok(hsm_pinblock::decode(format, &clear, &card.context()))
 }

@@ -81,7 +81,7 @@ impl Session {
         key: &ClearKey,
         usages: &[&str],
     ) -> Result<Attributes, ErrorCode> {
-        let algorithm = block_algorithm(key);
+        let algorithm = BlockAlgorithm::of(key);
         let attributes = self.given_attributes(given, algorithm)?;
         if attributes.exportability == Exportability::Exportable {
             let why = "a key that was not in a key block cannot be exportable in trusted blocks only";
@@ -124,7 +124,7 @@ impl Session {
         key: &ClearKey,
     ) -> Result<Attributes, ErrorCode> {
         let usages = self.rule(purpose)?.usages;
-        let algorithm = block_algorithm(key);
+        let algorithm = BlockAlgorithm::of(key);
         let usual = usages.iter().find_map(|usage| {
             let &[a, b] = usage.as_bytes() else { return None };
             let attributes = Attributes {
@@ -233,18 +233,6 @@ impl Session {
 
     fn missing<T>(&mut self) -> Result<T, ErrorCode> {
         self.refuse(ErrorCode::INPUT_DATA, "key block attributes are missing")
-    }
-}
-
-/// The header's algorithm for a key.
-pub(super) fn block_algorithm(key: &ClearKey) -> BlockAlgorithm {
-    match (key.algorithm(), key.len()) {
-        (Algorithm::Des, 8) => BlockAlgorithm::Des,
-        (Algorithm::Des, _) => BlockAlgorithm::Tdes,
-        (Algorithm::Aes, _) => BlockAlgorithm::Aes,
-        (Algorithm::Hmac, _) => BlockAlgorithm::Hmac,
-        (Algorithm::Rsa, _) => BlockAlgorithm::Rsa,
-        (Algorithm::Ec, _) => BlockAlgorithm::Ec,
     }
 }
 

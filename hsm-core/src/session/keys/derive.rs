@@ -5,7 +5,7 @@ use crate::cipher::{CipherError, xor_in_place};
 use crate::clear_key::{Algorithm, ClearKey};
 use crate::dukpt::{self, AesKeyType, DukptError, Ksn, TdesBdk};
 use crate::hex;
-use crate::key_block::header::KeyVersion;
+use crate::key_block::header::{BlockAlgorithm, KeyVersion};
 use crate::key_block::optional::OptionalBlocks;
 use crate::lmk::LmkScheme;
 use crate::scheme::KeyScheme;
@@ -222,7 +222,7 @@ impl Session {
         self.key_block_lmk_only()?;
         let (algorithm, len) = self.algorithm_field(given.algorithm)?;
         let attributes = self.given_attributes(given, algorithm)?;
-        if super::attributes::block_algorithm(&key) != algorithm {
+        if BlockAlgorithm::of(&key) != algorithm {
             return self.refuse(ErrorCode::ALGORITHM, "the algorithm is not that of the derived key");
         }
         if key.len() != len {

@@ -1,6 +1,6 @@
 //! Keys under ZMKs, TMKs and KEKs: export and import in every scheme (keys.md 1.2, 4.8, 7 `A6` and `A8`).
 
-use super::attributes::{block_algorithm, tagged};
+use super::attributes::tagged;
 use super::{OpenKey, Session};
 use crate::clear_key::{Algorithm, ClearKey};
 use crate::key_block::header::{Attributes, BlockAlgorithm, Exportability, Family, Scope, Usage, Version};
@@ -426,7 +426,7 @@ impl Session {
 fn without_posing(mut opened: OpenedBlock) -> OpenedBlock {
     let attributes = &mut opened.header.attributes;
     if attributes.algorithm == BlockAlgorithm::Tdes {
-        attributes.algorithm = block_algorithm(&opened.key);
+        attributes.algorithm = BlockAlgorithm::of(&opened.key);
     }
     opened
 }
