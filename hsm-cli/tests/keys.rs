@@ -300,6 +300,9 @@ fn pins_verify_and_are_found_again() {
     // The same table under the test LMK.
     let enciphered = ibm.replace("1234567890123456", "lmk:DD0BDFA69B41010C");
     assert_eq!(json(&format!("pin derive {enciphered}"))["pin"], "4524");
+    assert_eq!(json("pin table --table 1234567890123456")["table"], "DD0BDFA69B41010C");
+    // From the golden exchanges of DE under the AES key-block test LMK.
+    assert_eq!(json("pin table --table 0123456789012345 --lmk 01")["table"], "L7E852B114933025E9389968E16B8CAAB");
 
     let visa = "--pvk 0123456789ABCDEF0123456789ABCDEF --account 345513804937 --pvki 1";
     assert_eq!(json(&format!("pin pvv --pin 2512 {visa}"))["pvv"], "2677");

@@ -131,6 +131,10 @@ trace = true
     assert_eq!((show("fraud_limits").as_str(), show("pin_algorithm").as_str()), ("[5, 30, 3]", "\"B\""));
     let limits = change_setting(&config.settings, "fraud_limits", "1, 2,3").unwrap().fraud_limits;
     assert_eq!(limits, Some(FraudLimits { per_minute: 1, per_hour: 2, attacks: 3 }));
+    // As `ctl get` prints lists.
+    assert_eq!(change_setting(&config.settings, "fraud_limits", "[1, 2, 3]").unwrap().fraud_limits, limits);
+    let disabled = change_setting(&config.settings, "disabled_formats", "[\"03\", \"05\"]").unwrap();
+    assert_eq!(disabled.disabled_formats, [*b"03", *b"05"]);
     assert_eq!(change_setting(&config.settings, "fraud_limits", "off").unwrap().fraud_limits, None);
     assert_eq!(show("idle_timeout"), "1.5");
     // All that the file above does not name is a security setting, and those are the strict profile's.

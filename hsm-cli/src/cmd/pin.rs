@@ -5,6 +5,7 @@ mod inputs;
 mod offset;
 mod oracle;
 mod pvv;
+mod table;
 mod verify;
 
 const AFTER_HELP: &str = "\
@@ -20,5 +21,6 @@ subcommands! {
     Pvv = pvv,
     Verify = verify,
     Derive = derive,
+    Table = table,
     Oracle = oracle,
 }

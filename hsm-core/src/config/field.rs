@@ -61,11 +61,18 @@ impl<'a> Given<'a> {
     /// The items of a list; the words of a flag are separated by commas.
     fn items(&self) -> Option<Vec<&'a str>> {
         match self {
-            Self::Words(text) => Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()),
+            Self::Words(text) => Some(words(text).map(|item| item.trim_matches('"')).collect()),
             Self::List(items) => items.iter().map(Self::text).collect(),
             _ => None,
         }
     }
+}
+
+/// The items of a list in the words of a flag: separated by commas, in brackets as in a file or without.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.trim();
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    inner.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
 /// A type of settings.
@@ -361,7 +368,7 @@ impl Field for Option<FraudLimits> {
         }
         let numbers: Option<Vec<u32>> = match given {
             Given::List(items) => items.iter().map(|item| item.number()?.parse().ok()).collect(),
-            Given::Words(text) => text.split(',').map(|number| number.trim().parse().ok()).collect(),
+            Given::Words(text) => words(text).map(|number| number.parse().ok()).collect(),
             _ => None,
         };
         match numbers.as_deref() {
