@@ -3,22 +3,34 @@
 
 import argparse
 import collections
+import datetime
+import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
 
 # psec and pyemv ask cryptography for TDES in ways it would rather not see.
 warnings.filterwarnings("ignore", message=".*TripleDES.*")
 
 import psec
+from asn1crypto import cms, core, keys
 from bitstring import BitArray
 from Crypto.Cipher import AES, DES3
 from Crypto.Hash import CMAC
-from cryptography.hazmat.primitives import cmac
-from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import cmac, hashes, serialization
+from cryptography.hazmat.primitives import padding as symmetric_padding
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
+from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 from dukpt import Server
 from pyemv import ac, cvv, kd, sm
 from pyemv import mac as emv_mac
@@ -229,6 +241,94 @@ def check_tr31(c):
     yield "psec reads the optional blocks", dict(c["optional"]), {k: v for k, v in header.blocks.items() if k != "PB"}
 
 
+def check_tr34(c):
+    """The token as a host assembles it, opened as a receiver opens it."""
+    attributes = cms.CMSAttributes.load(unhex(c["attributes"]))
+    signer = rsa_public_key(unhex(c["kdh_public_key"]))
+    signer.verify(unhex(c["signature"]), unhex(c["attributes"]), rsa_padding.PKCS1v15(), hashes.SHA256())
+    yield "asn1crypto, DER", c["attributes"], upper(attributes.dump(force=True))
+    values = {attribute["type"].dotted: attribute["values"][0] for attribute in attributes}
+    yield "nonce", c["nonce"], upper(core.OctetString.load(values["1.2.840.113549.1.9.25.3"].dump()).native)
+    header = core.OctetString.load(values["1.2.840.113549.1.7.1"].dump()).native
+    yield "header", c["header"], header.decode()
+    envelope = cms.EnvelopedData.load(unhex(c["envelope"]))
+    digest = hashlib.sha256(envelope.contents).digest()
+    yield "hashlib", upper(values["1.2.840.113549.1.9.4"].native), upper(digest)
+
+    recipient = envelope["recipient_infos"][0].chosen
+    yield "asn1crypto, KRD", c["krd"], upper(recipient["rid"].chosen.dump())
+    parameters = recipient["key_encryption_algorithm"]["parameters"]
+    algorithms_of_oaep = parameters["hash_algorithm"], parameters["mask_gen_algorithm"]["parameters"]
+    yield "asn1crypto, OAEP", "sha256 sha256", " ".join(algorithm["algorithm"].native for algorithm in algorithms_of_oaep)
+    receiver = rsa_private_key(int(c["p"], 16), int(c["q"], 16))
+    oaep = rsa_padding.OAEP(rsa_padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+    ephemeral = receiver.decrypt(recipient["encrypted_key"].native, oaep)
+    content = envelope["encrypted_content_info"]
+    iv = content["content_encryption_algorithm"]["parameters"].native
+    decryptor = Cipher(TripleDES(ephemeral), modes.CBC(iv)).decryptor()
+    padded = decryptor.update(content["encrypted_content"].native) + decryptor.finalize()
+    unpadder = symmetric_padding.PKCS7(64).unpadder()
+    block = unpadder.update(padded) + unpadder.finalize()
+    fields = KeyBlock.load(block)
+    key, inner = fields["key"].native, fields["header"]["values"][0].native.decode()
+    yield "asn1crypto", (1, c["kdh"], c["header"]), (fields["version"].native, upper(fields["kdh"].dump()), inner)
+    encryptor = Cipher(TripleDES(key if len(key) == 24 else key + key[:8]), modes.ECB()).encryptor()
+    yield "cryptography", c["check_value"], upper(encryptor.update(bytes(8)))
+    if shutil.which("openssl"):
+        yield "openssl cms", upper(block), upper(openssl_decrypt(c, receiver))
+
+
+class HeaderValues(core.SetOf):
+    _child_spec = core.OctetString
+
+
+class HeaderAttribute(core.Sequence):
+    _fields = [("type", core.ObjectIdentifier), ("values", HeaderValues)]
+
+
+class KeyBlock(core.Sequence):
+    """The key block of TR-34."""
+
+    _fields = [("version", core.Integer), ("kdh", cms.IssuerAndSerialNumber), ("key", core.OctetString), ("header", HeaderAttribute)]
+
+
+def rsa_public_key(der):
+    numbers = keys.RSAPublicKey.load(der).native
+    return rsa.RSAPublicNumbers(numbers["public_exponent"], numbers["modulus"]).public_key()
+
+
+def rsa_private_key(p, q):
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    exponents = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
+    return rsa.RSAPrivateNumbers(p, q, d, *exponents, rsa.RSAPublicNumbers(65537, p * q)).private_key()
+
+
+def openssl_decrypt(c, receiver):
+    """What `openssl cms` decrypts with a certificate that has the receiver's name and serial number."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "CA")])
+    now = datetime.datetime(2026, 1, 1)
+    builder = x509.CertificateBuilder(name, name, receiver.public_key(), 7, now, now + datetime.timedelta(days=1))
+    certificate = builder.sign(receiver, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    private = receiver.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    message = cms.ContentInfo({"content_type": "enveloped_data", "content": cms.EnvelopedData.load(unhex(c["envelope"]))})
+    with tempfile.TemporaryDirectory() as directory:
+        for file, data in ("cert", certificate), ("key", private):
+            with open(os.path.join(directory, file), "wb") as out:
+                out.write(data)
+        command = ["openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-recip", "cert", "-inkey", "key"]
+        done = subprocess.run(command, input=message.dump(), stdout=subprocess.PIPE, cwd=directory, timeout=60)
+    return done.stdout
+
+
+def check_agreement(c):
+    private = serialization.load_der_private_key(unhex(c["private"]), None)
+    secret = private.exchange(ec.ECDH(), serialization.load_der_public_key(unhex(c["public"])))
+    derive = X963KDF if c["derivation"] == "X963" else ConcatKDFHash
+    hash_function = getattr(hashes, c["hash"])()
+    yield "cryptography", c["key"], upper(derive(hash_function, len(c["key"]) // 2, unhex(c["information"])).derive(secret))
+
+
 CHECKS = {
     "pinblock-iso0": check_iso0,
     "pinblock-iso1": check_iso1,
@@ -251,6 +351,8 @@ CHECKS = {
     "arpc": check_arpc,
     "emv-script": check_script,
     "tr31": check_tr31,
+    "tr34": check_tr34,
+    "agreement": check_agreement,
 }
 
 
@@ -334,7 +436,7 @@ def main():
         try:
             for library, ours, theirs in CHECKS[family](case):
                 tally.same(family, library, ours, theirs, case)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, InvalidSignature) as error:
             # A library that refuses what we made disagrees with us.
             tally.failures.append(f"{family}: {error}: {json.dumps(case)}")
         if family == "tr31":

@@ -6,6 +6,7 @@
 //!
 //! `examples/interop/differential.py` checks one and feeds the other.
 
+use hsm_core::asymmetric::{CryptoSource, Curve, EcPrivate, KeyDerivation, RsaPrivate, shared_secret};
 use hsm_core::card::{Cvk, cvc3, ivcvc3};
 use hsm_core::cipher::BlockCipher;
 use hsm_core::dukpt::{Ksn, TdesBdk, TdesUse, tdes_working_key};
@@ -16,15 +17,21 @@ use hsm_core::key_block::header::{
 };
 use hsm_core::key_block::optional::{OptionalBlock, OptionalBlocks};
 use hsm_core::key_block::tr31;
-use hsm_core::mac::{MacAlgorithm, MacKey, Padding};
+use hsm_core::lmk::Lmk;
+use hsm_core::mac::{HashAlgorithm, MacAlgorithm, MacKey, Padding};
 use hsm_core::pin_verify::{DecimalisationTable, Offset, ValidationData, natural_pin, pvv};
-use hsm_core::{Algorithm, ClearKey};
+use hsm_core::rsa_encoding::PublicKeyEncoding;
+use hsm_core::{Algorithm, ClearKey, LmkSlots, SecurityModule, Session, Settings, SystemClock};
 use hsm_pinblock::{BlockCipher16, Context, Format, Pan, Pin, UdkA, decipher_iso4, decode, encipher_iso4, encode};
+use hsm_plugin_sdk::abi::{
+    AsymmetricOps, ErrorCode, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, Tr34Exchange, Tr34Token,
+};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::io::{BufRead, BufWriter, Write};
+use std::sync::Arc;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 type MakeCase = fn(&mut Random) -> Outcome<Value>;
@@ -52,6 +59,8 @@ const FAMILIES: &[(&str, MakeCase)] = &[
     ("arpc", arpc),
     ("emv-script", script),
     ("tr31", tr31_block),
+    ("tr34", tr34_token),
+    ("agreement", agreement),
 ];
 
 fn main() -> Outcome<()> {
@@ -390,6 +399,81 @@ fn script(r: &mut Random) -> Outcome<Value> {
 // ----------------------------------------------------------------------------------------------------------- TR-31
 
 /// A block with up to three optional blocks, some with the key's length hidden.
+/// A ZMK in a TR-34 key token, under the variant test LMK.
+fn tr34_token(r: &mut Random) -> Outcome<Value> {
+    let krd = RsaPrivate::generate(&mut CryptoSource(&mut r.0), 1024, &[1, 0, 1])?;
+    let krd_public_key = krd.public().numbers()?.encode(PublicKeyEncoding::Pkcs1Der);
+    let crt = krd.to_crt()?;
+    let credential = |serial: u8| {
+        // The name CN=CA.
+        let name = [0x30, 0x0D, 0x31, 0x0B, 0x30, 0x09, 0x06, 0x03, 0x55, 0x04, 0x03, 0x0C, 0x02, b'C', b'A'];
+        [&[0x30, 18][..], &name, &[0x02, 0x01, serial]].concat()
+    };
+    let (kdh_credential, krd_credential) = (credential(6), credential(7));
+    let nonce_len = r.between(8, 16);
+    let (nonce, seed) = (r.bytes(nonce_len), r.array());
+    let mut slots = LmkSlots::default();
+    slots.slots.insert(0, Arc::new(Lmk::test_variant()));
+    let module = SecurityModule::with_seed(slots, Settings::default(), seed, Arc::new(SystemClock));
+    let mut session = Session::new(module);
+    session.begin(*b"B8", None);
+    let scheme = r.one_of(b"UT");
+    let version = r.one_of(b"ABC");
+    let mode = r.one_of(b"BDEN");
+    let mut send = || -> Result<(Tr34Token, Vec<u8>, [u8; 8]), ErrorCode> {
+        let made = session.rsa_generate(0, 1024, &[1, 0, 1])?;
+        let kdh_public_key = session.public_key_of(made, *b"02")?;
+        let key: KeyHandle = session.key_generate(KeyPurpose::ZMK, scheme)?;
+        let attributes = KeyAttributes {
+            usage: Some(*b"K0"),
+            mode: Some(mode),
+            key_version: Some(*b"00"),
+            exportability: Some(b'S'),
+            ..KeyAttributes::default()
+        };
+        let exchange = Tr34Exchange {
+            kdh_credential: &kdh_credential,
+            krd_credential: &krd_credential,
+            krd_public_key: &krd_public_key,
+            nonce: &nonce,
+        };
+        let token = session.tr34_export(key, made, exchange, attributes, version)?;
+        Ok((token, kdh_public_key, session.key_check_value(key)?))
+    };
+    let (token, kdh_public_key, check_value) = send().map_err(|code| format!("refused: {code:?}"))?;
+    let header = format!("{}0256K0T{}00S0000", char::from(version), char::from(mode));
+    Ok(json!({
+        "p": hex::encode(&crt.p), "q": hex::encode(&crt.q), "kdh_public_key": hex::encode(&kdh_public_key),
+        "kdh": hex::encode(&kdh_credential), "krd": hex::encode(&krd_credential),
+        "nonce": hex::encode(&nonce), "header": header, "check_value": hex::encode(&check_value),
+        "attributes": hex::encode(&token.attributes), "envelope": hex::encode(&token.envelope),
+        "signature": hex::encode(&token.signature),
+    }))
+}
+
+/// A key derived from the keys of two parties.
+fn agreement(r: &mut Random) -> Outcome<Value> {
+    let curve = r.one_of(&Curve::ALL);
+    let own = EcPrivate::generate(&mut CryptoSource(&mut r.0), curve);
+    let peer = EcPrivate::generate(&mut CryptoSource(&mut r.0), curve).public()?;
+    let derivation = r.one_of(&[KeyDerivation::Sp800_56a, KeyDerivation::X963]);
+    let (hash, name) = r.one_of(&[
+        (HashAlgorithm::Sha224, "SHA224"),
+        (HashAlgorithm::Sha256, "SHA256"),
+        (HashAlgorithm::Sha384, "SHA384"),
+        (HashAlgorithm::Sha512, "SHA512"),
+    ]);
+    let (information_len, len) = (r.below(60), r.one_of(&[16, 24, 32, 100]));
+    let information = r.bytes(information_len);
+    let secret = shared_secret(&own, &peer).ok_or("keys of one curve")?;
+    let key = derivation.derive(hash, &secret, &information, len);
+    Ok(json!({
+        "private": hex::encode(&own.encode()?), "public": hex::encode(&peer.encode()),
+        "derivation": if derivation == KeyDerivation::X963 { "X963" } else { "SP800-56A" }, "hash": name,
+        "information": hex::encode(&information), "key": hex::encode(&key),
+    }))
+}
+
 fn tr31_block(r: &mut Random) -> Outcome<Value> {
     let version = r.one_of(&[Version::A, Version::B, Version::C, Version::D]);
     let kbpk = if version.is_aes() { r.aes()? } else { r.des(&[16, 24])? };

@@ -10,11 +10,12 @@ use hsm_core::key_block::optional::OptionalBlocks;
 use hsm_core::key_block::{rules, thales};
 use hsm_core::lmk::LmkId;
 use hsm_core::printer::MemoryPrinter;
+use hsm_core::rsa_encoding::{PublicKeyEncoding, RsaPublicKey};
 use hsm_core::{Algorithm, ClearKey, SecurityModule, Session, purpose};
 use hsm_plugin_sdk::abi::{
-    AccountField, AccountForm, AsymmetricOps, CardOps, CertificateParts, DukptOps, EmvOps, ErrorCode, ImportedKey,
-    KeyAttributes, KeyHandle, KeyOps, KeyPurpose, MigrationOps, PinOps, PrintOps, RsaPadding, SignatureAlgorithm,
-    SignatureMethod, VerifyOps, operations,
+    AccountField, AccountForm, Agreement, AsymmetricOps, CardOps, CertificateParts, DukptOps, EmvOps, ErrorCode,
+    ImportedKey, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, MigrationOps, PinOps, PrintOps, RsaPadding,
+    SignatureAlgorithm, SignatureMethod, Tr34Exchange, Tr34Token, VerifyOps, operations,
 };
 use std::collections::BTreeSet;
 
@@ -70,7 +71,7 @@ const STAYING: &[&str] = &["00B"];
 /// Keys of variant LMKs: what has a key block has its attributes already.
 const VARIANT: &[&str] = &[
     "000", "100", "001", "002", "TPK", "TMK", "TMT", "302", "402", "003", "006", "008", "00A", "00B", "30B", "BDK",
-    "009", "609", "809", "909", "109", "209", "309", "409", "509", "709", "10C", "607", "WRP",
+    "009", "609", "809", "909", "109", "209", "309", "409", "509", "709", "607", "WRP",
 ];
 
 const ACCOUNT: AccountField<'static> = AccountField { form: AccountForm::Twelve, digits: b"400000123456" };
@@ -122,6 +123,21 @@ table! {
         let imported = ImportedKey { purpose: KeyPurpose::ZPK, attributes, aes: false, der: true };
         s.key_decrypt(key, RsaPadding::Pkcs1, &[1; 128], imported)
     };
+    "tr34_export" Only [&["000", "52", "K0", "K1", "51"]] ["A7", "27"] |s, key, f| {
+        let private = f.open_private(s);
+        f.send(s, key, private)
+    };
+    "tr34_export" Only [PRIVATE] |s, key, f| {
+        let sent = f.open_sent(s);
+        f.send(s, sent, key)
+    };
+    // The private keys here are RSA keys.
+    "key_agree" Only [PRIVATE] ["A1", "A7"] |s, key, _| {
+        let agreement = Agreement { public: &[0x30, 0], derivation: 1, hash: *b"06", information: b"", bits: 128 };
+        let attributes = KeyAttributes { algorithm: Some(*b"T2"), ..DESCRIBED };
+        s.key_agree(key, agreement, attributes)
+    };
+    "hmac_key_wrap" Only [&["61", "62", "63", "64", "65"]] ["A1"] |s, key, _| s.hmac_key_wrap(key);
     "cvv" Only [CVKS] |s, key, _| s.cvv(key, b"4000001234567899", *b"9912", *b"101");
     "cvv_verify" Only [CVKS] |s, key, _| s.cvv_verify(key, b"4000001234567899", *b"9912", *b"101", *b"000");
     "dukpt_single_des_key" Only [BDKS] |s, key, _| s.dukpt_single_des_key(key, *b"605", KSN);
@@ -208,6 +224,17 @@ struct Fixture {
     private: Vec<u8>,
 }
 
+/// Attributes of a key that wraps others.
+const DESCRIBED: KeyAttributes<'static> = KeyAttributes {
+    usage: Some(*b"K0"),
+    algorithm: None,
+    mode: Some(b'B'),
+    key_version: Some(*b"00"),
+    exportability: Some(b'S'),
+    optional_count: 0,
+    optional_blocks: b"",
+};
+
 /// A key, by the name that the table knows it by.
 struct Kind {
     tag: String,
@@ -259,6 +286,33 @@ impl Fixture {
                 session.key_open(purpose, &field).unwrap()
             }
         }
+    }
+
+    /// A key that B8 sends.
+    fn open_sent(&self, session: &mut Session) -> KeyHandle {
+        if !self.key_block {
+            return self.open(session, KeyPurpose::ZMK);
+        }
+        let field = self.block("K0", BlockAlgorithm::Tdes, ModeOfUse::Any, KeyVersion::NONE);
+        session.key_open(KeyPurpose::KEY_BLOCK, &field).unwrap()
+    }
+
+    fn open_private(&self, session: &mut Session) -> KeyHandle {
+        session.private_key_open(&self.private).unwrap()
+    }
+
+    /// Sends a key with B8.
+    fn send(&self, session: &mut Session, key: KeyHandle, private: KeyHandle) -> Result<Tr34Token, ErrorCode> {
+        let credential = &[0x30, 5, 0x30, 0, 2, 1, 1];
+        let (public, _) = RsaPublicKey::decode(PublicKeyEncoding::UnsignedDer, &self.public).unwrap();
+        let exchange = Tr34Exchange {
+            kdh_credential: credential,
+            krd_credential: credential,
+            krd_public_key: &public.encode(PublicKeyEncoding::Pkcs1Der),
+            nonce: &[0; 8],
+        };
+        let attributes = if self.key_block { KeyAttributes::default() } else { DESCRIBED };
+        session.tr34_export(key, private, exchange, attributes, b'B')
     }
 
     fn open_public(&self, session: &mut Session) -> KeyHandle {
@@ -334,8 +388,8 @@ impl Fixture {
                     let (mac, public) = (session.public_key_mac(new, b"").unwrap(), self.public.clone());
                     Box::new(move |s| s.public_key_open(Some(mac), &public, b"").unwrap())
                 }
-                // Only key blocks say what these are, and new keys have kinds of their own.
-                KeyPurpose::PIN_KEY | KeyPurpose::KEY_BLOCK | KeyPurpose::NEW_KEY => {
+                // Only key blocks say what these are, new keys have kinds of their own, and HMAC keys a form.
+                KeyPurpose::PIN_KEY | KeyPurpose::KEY_BLOCK | KeyPurpose::NEW_KEY | KeyPurpose::HMAC => {
                     let refused = session.key_open(purpose, b"U0123456789ABCDEFFEDCBA9876543210");
                     assert!(refused.is_err(), "{purpose:?} was opened without a key block");
                     continue;
@@ -487,11 +541,11 @@ fn every_operation_that_takes_a_key_is_tried() {
     assert_eq!(expected, tried, "operations and how many keys they take");
 }
 
-/// RSA keys have forms of their own under a variant LMK. Parts of one must not become DES keys, whose export would give them away.
+/// RSA and HMAC keys have forms of their own under a variant LMK. Parts of one must not become DES keys, whose export would give them away.
 #[test]
-fn des_keys_are_no_rsa_keys() {
+fn des_keys_are_no_rsa_or_hmac_keys() {
     let mut session = Session::new(Fixture::new(TestLmk::Variant).module);
-    for purpose in [KeyPurpose::RSA_PRIVATE, KeyPurpose::RSA_PUBLIC] {
+    for purpose in [KeyPurpose::RSA_PRIVATE, KeyPurpose::RSA_PUBLIC, KeyPurpose::HMAC] {
         assert_eq!(session.key_generate(purpose, b'U').unwrap_err(), ErrorCode::KEY_FUNCTION);
         let opened = session.key_open(purpose, b"U0123456789ABCDEFFEDCBA9876543210");
         assert_eq!(opened.unwrap_err(), ErrorCode::KEY_FUNCTION);

@@ -87,12 +87,18 @@ pub fn put_private_key(
 
 /// Writes a private key's length and field.
 pub fn put_private_field(resp: &mut Response<'_>, is_block: bool, field: &[u8]) {
+    put_sized_key(resp, ["Private key length", "Private key"], is_block, field);
+}
+
+/// Writes the length and the field of a key that is binary under a variant LMK: 4N, or `FFFF` for a key block. `names` are those of the two.
+pub fn put_sized_key(resp: &mut Response<'_>, names: [&str; 2], is_block: bool, field: &[u8]) {
+    let [length, name] = names;
     if is_block {
-        resp.text("Private key length", "FFFF");
+        resp.text(length, "FFFF");
     } else {
-        resp.number("Private key length", field.len(), 4);
+        resp.number(length, field.len(), 4);
     }
-    resp.key("Private key", field);
+    resp.key(name, field);
 }
 
 /// A public key as the LMK protects it: MAC and DER, or a key block.

@@ -530,6 +530,80 @@ fn keys_are_sent_and_received_with_a_signature() {
 }
 
 #[test]
+fn hmac_keys_go_from_gi_into_key_blocks() {
+    let module = module();
+    let pair = pair(0);
+    let public = import(&module, &KINDS[0], &pair.public);
+    // The bytes of a DES key of keys.md 1.4 serve as an HMAC key.
+    let exported = good(&module, "GK", &join(&[b"010106001", ZPKS[0].0.as_bytes(), b"08D7B4", &public, b";03"]));
+    let import = |tail: &[u8]| good(&module, "GI", &join(&[b"01013401", &exported, b";99", &pair.private, tail]));
+    // HMAC-SHA-1 of the empty message under 0123456789ABCDEFFEDCBA9876543210, computed with Python.
+    let imported = import(b";0U1=03");
+    let (field, check_value) = imported.split_at(4 + 24);
+    assert_eq!((&field[..4], check_value), (&b"0024"[..], &b"2739B6"[..]));
+    assert_eq!(import(b"=03")[28..], *b"2739B60000000000");
+
+    for role in [ChangeRole::Old, ChangeRole::New] {
+        let change = changing((0, Lmk::test_variant()), other_variant(), role);
+        let moved = good(&change, "BW", &join(&[b"1C006", field, b";!11"]));
+        let (moved, check_value) = moved.split_at(28);
+        assert_eq!((&moved[..4], check_value), (&b"0024"[..], &b"DCC3C8"[..]), "SHA-256, computed with Python");
+        assert_ne!(moved, field);
+        refused(&change, "BW", &join(&[b"1C006", moved, b";"]), "10");
+        let back = changing((0, other_variant()), Lmk::test_variant(), role);
+        good(&back, "BW", &join(&[b"1CF01", moved, b";;0U0!00"]));
+
+        let change = changing((1, Lmk::test_variant()), Lmk::test_keyblock_aes(), role);
+        let block = good(&change, "BW", &join(&[b"1CF06", field, b";#63C01N00!11"]));
+        let block = String::from_utf8(block).unwrap();
+        assert_eq!((&block[..6], &block[10..21], &block[block.len() - 6..]), ("FFFFS1", "63HC01N0001", "DCC3C8"));
+        let new = only(1, Lmk::test_keyblock_aes());
+        let shown = format!("FFF{};FFF;001", &block[4..block.len() - 6]);
+        assert_eq!(good(&new, "BU", shown.as_bytes()), b"DCC3C8");
+        for (body, error) in [
+            (join(&[b"1CF06", field, b";"]), "15"),
+            (join(&[b"1CF06", field, b";#61C01N00"]), "BD"),
+            (join(&[b"1CF02", field, b";#63C01N00"]), "BD"),
+            (join(&[b"1CF06", field, b";#63B01N00"]), "A8"),
+            (join(&[b"1CF09", field, b";#63C01N00"]), "05"),
+            (join(&[b"1CX06", field, b";#63C01N00"]), "05"),
+            (join(&[b"1CF060012", &field[4..16], b";#63C01N00"]), "80"),
+            (join(&[b"1CF06", field, b"#63C01N00"]), "15"),
+        ] {
+            refused(&change, "BW", &body, error);
+        }
+    }
+    let change = changing((0, Lmk::test_keyblock_aes()), Lmk::test_variant(), ChangeRole::Old);
+    refused(&change, "BW", &join(&[b"1CF06", field, b";"]), "A1");
+    refused(&module, "BW", &join(&[b"1CF06", field, b";"]), "33");
+}
+
+#[test]
+fn bw_moves_private_keys() {
+    let pair = pair(0);
+    let public = import(&module(), &KINDS[0], &pair.public);
+    for role in [ChangeRole::Old, ChangeRole::New] {
+        let change = changing((0, Lmk::test_variant()), other_variant(), role);
+        let private = good(&change, "BW", &join(&[b"0C0", &pair.private, b";0U0!00"]));
+        good(&only(0, other_variant()), "EW", &join(&[b"0601010004data;99", &private]));
+        for (tail, error) in [(&b"!11"[..], "15"), (b"#03N00S00", "15"), (b"x", "15")] {
+            refused(&change, "BW", &join(&[b"0C0", &pair.private, tail]), error);
+        }
+        refused(&change, "BW", b"0C00004xxxx", "78");
+        refused(&change, "BW", b"0C9", "05");
+
+        let change = changing((1, Lmk::test_variant()), Lmk::test_keyblock_aes(), role);
+        let private = good(&change, "BW", &join(&[b"0CF", &pair.private, b"#03N07N00"]));
+        assert_eq!((&private[..6], &private[10..21]), (&b"FFFFS1"[..], &b"03RN07N0001"[..]));
+        let signature = good(&only(1, Lmk::test_keyblock_aes()), "EW", &join(&[b"0601010004data;99", &private]));
+        good(&module(), "EY", &join(&[b"060101", &signature, b";0004data;", &public]));
+        for (tail, error) in [(&b""[..], "15"), (b"#04N00S00", "A6"), (b"#03S00S00", "A8"), (b"#03N00Q00", "AA")] {
+            refused(&change, "BW", &join(&[b"0CF", &pair.private, tail]), error);
+        }
+    }
+}
+
+#[test]
 fn the_import_of_a_payshield_10k_client_opens() {
     // keys.md 7 (GI): the key is 6DB9370C7FE3032CBA28F5AB7F9B3771, check value 2BB98C as AES. The sample's LMK is in slot 00.
     let text = include_str!("../testdata/gi_importtmkunderrsa.txt");
@@ -608,7 +682,7 @@ fn import_and_export_refuse_what_the_manual_says() {
         ("01010600", b";0T1=03", "26"),
         ("01010600", b";0S1=03", "26"),
         ("01010600", b";1U1=03", "29"),
-        ("01013401", b"=03", "29"),
+        ("01013401", b";1U1=03", "29"),
         ("01013400", b"=03", "29"),
         ("0102010600;0600", b"=03", "77"),
     ] {

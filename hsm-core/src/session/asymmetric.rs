@@ -22,7 +22,7 @@ use hsm_plugin_sdk::abi::{
 };
 use private::{PrivateKey, RSA_KEY_TYPES};
 use public::public_mac;
-use signature::hash_algorithm;
+pub(super) use signature::hash_algorithm;
 use std::sync::Arc;
 
 /// Highest index of EK.

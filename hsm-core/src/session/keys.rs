@@ -3,6 +3,7 @@
 mod attributes;
 mod component;
 mod derive;
+mod hmac;
 mod modify;
 mod transport;
 mod usage;
@@ -38,16 +39,31 @@ pub(super) struct OpenKey {
     component: bool,
     /// Whether it was derived for one transaction or transport, and goes nowhere itself.
     transient: bool,
+    /// The hash function of an HMAC key that no key block describes.
+    hash: Option<HashAlgorithm>,
 }
 
 impl OpenKey {
     pub(super) fn new(key: ClearKey, purpose: KeyPurpose, attributes: Option<Attributes>) -> Self {
         let optional = OptionalBlocks::NONE;
-        Self { cipher: key.cipher().ok(), key, purpose, attributes, optional, component: false, transient: false }
+        Self {
+            cipher: key.cipher().ok(),
+            key,
+            purpose,
+            attributes,
+            optional,
+            component: false,
+            transient: false,
+            hash: None,
+        }
     }
 
     pub(super) fn with_optional(self, optional: OptionalBlocks) -> Self {
         Self { optional, ..self }
+    }
+
+    pub(super) fn with_hash(self, hash: HashAlgorithm) -> Self {
+        Self { hash: Some(hash), ..self }
     }
 
     fn into_component(self) -> Self {
@@ -75,9 +91,10 @@ impl OpenKey {
         self.cipher.as_ref().ok_or(ErrorCode::ALGORITHM)
     }
 
-    /// The hash function that the usage of an HMAC key says.
-    fn hash(&self) -> Option<HashAlgorithm> {
-        match &self.attributes?.usage.id() {
+    /// The hash function of an HMAC key, which its usage says if it has one.
+    pub(super) fn hash(&self) -> Option<HashAlgorithm> {
+        let Some(attributes) = self.attributes else { return self.hash };
+        match &attributes.usage.id() {
             b"61" => Some(HashAlgorithm::Sha1),
             b"62" => Some(HashAlgorithm::Sha224),
             b"63" => Some(HashAlgorithm::Sha256),
@@ -274,6 +291,13 @@ impl KeyOps for Session {
         }
     }
 
+    fn hmac_key_wrap(&mut self, key: KeyHandle) -> Result<Vec<u8>, ErrorCode> {
+        let key = self.key(key)?.clone();
+        self.may_leave(&key)?;
+        let lmk = self.lmk()?.clone();
+        self.wrap_hmac(&lmk, &key)
+    }
+
     fn key_export(
         &mut self,
         key: KeyHandle,
@@ -408,14 +432,14 @@ impl Session {
         if rule.key_type.is_some_and(|key_type| key_type.info().is_none()) {
             return self.refuse(ErrorCode::KEY_FUNCTION, format!("key type {purpose:?} is not in use"));
         }
-        self.no_rsa_key(purpose)?;
+        self.only_des_key(purpose)?;
         Ok(rule)
     }
 
-    /// RSA keys have forms of their own under a variant LMK: no part of one is taken for a DES key, nor the reverse.
-    fn no_rsa_key(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        if matches!(purpose, KeyPurpose::RSA_PRIVATE | KeyPurpose::RSA_PUBLIC) {
-            return self.refuse(ErrorCode::KEY_FUNCTION, format!("keys of type {purpose:?} are RSA keys"));
+    /// RSA and HMAC keys have forms of their own under a variant LMK: no part of one is taken for a DES key, nor the reverse.
+    fn only_des_key(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
+        if matches!(purpose, KeyPurpose::RSA_PRIVATE | KeyPurpose::RSA_PUBLIC | KeyPurpose::HMAC) {
+            return self.refuse(ErrorCode::KEY_FUNCTION, format!("keys of type {purpose:?} are no DES keys"));
         }
         Ok(())
     }
@@ -429,7 +453,7 @@ impl Session {
         let Some(key_type) = rule.key_type else {
             return self.refuse(ErrorCode::KEY_TYPE, format!("key type {purpose:?} needs a key block"));
         };
-        self.no_rsa_key(purpose)?;
+        self.only_des_key(purpose)?;
         let (scheme, cryptogram) = self.cryptogram_field(field)?;
         match variant::decrypt_under_lmk(&lmk, LmkUse::from(key_type), scheme, &cryptogram) {
             Ok(decrypted) if decrypted.odd_parity => {

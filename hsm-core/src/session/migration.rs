@@ -1,9 +1,10 @@
 //! Operations of the legacy key-management commands, and on keys under an old LMK.
 
 use super::Session;
+use super::asymmetric::hash_algorithm;
 use crate::kcv;
 use crate::lmk::{Lmk, LmkScheme};
-use crate::module::ChangeRole;
+use crate::mac::HashAlgorithm;
 use hsm_plugin_sdk::abi::{ErrorCode, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, MigrationOps};
 use std::sync::Arc;
 
@@ -70,15 +71,7 @@ impl MigrationOps for Session {
         scheme: u8,
         attributes: Option<KeyAttributes<'_>>,
     ) -> Result<(Vec<u8>, KeyHandle), ErrorCode> {
-        let live = self.lmk()?.clone();
-        let Some(entry) = self.state.lmks.change_storage.get(&self.lmk_id) else {
-            let why = format!("key change storage of slot {:02} is empty", self.lmk_id);
-            return self.refuse(ErrorCode::KEY_CHANGE_STORAGE, why);
-        };
-        let (old, new) = match entry.role {
-            ChangeRole::Old => (entry.lmk.clone(), live),
-            ChangeRole::New => (live, entry.lmk.clone()),
-        };
+        let (old, new) = self.translation()?;
         if purpose != destination {
             self.migration(purpose, destination)?;
         }
@@ -103,6 +96,36 @@ impl MigrationOps for Session {
         }
         let field = self.with_lmk(new, |session| session.key_wrap(key, scheme))?;
         Ok((field, key))
+    }
+
+    fn old_lmk_translate_hmac(
+        &mut self,
+        hash: [u8; 2],
+        field: &[u8],
+        attributes: Option<KeyAttributes<'_>>,
+    ) -> Result<(Vec<u8>, KeyHandle), ErrorCode> {
+        let (old, new) = self.translation()?;
+        let Some(hash) = hash_algorithm(hash) else {
+            return self.refuse(ErrorCode::KEY_LENGTH_FLAG, "there is no hash with this identifier");
+        };
+        let key = self.unwrap_hmac(&old, field, hash)?;
+        match (new.scheme(), attributes) {
+            (LmkScheme::Variant, None) => {
+                let field = self.wrap_hmac(&new, &key)?;
+                Ok((field, self.hold_key(Arc::new(key))?))
+            }
+            (LmkScheme::KeyBlock, Some(attributes)) => {
+                if usage_of(hash).is_none_or(|usage| attributes.usage != Some(usage)) {
+                    return self.refuse(ErrorCode::KEY_TYPES, "the key usage is not that of keys for this hash");
+                }
+                let key = self.hold_key(Arc::new(key))?;
+                let key = self.key_describe(key, attributes)?;
+                let field = self.with_lmk(new, |session| session.key_wrap(key, b'S'))?;
+                Ok((field, key))
+            }
+            _ => self
+                .refuse(ErrorCode::INPUT_DATA, "key block attributes are for keys from a variant to a key-block LMK"),
+        }
     }
 
     fn change_storage_erase(&mut self) -> Result<(), ErrorCode> {
@@ -138,5 +161,17 @@ impl Session {
         let result = run(self);
         self.state.lmks = live;
         result
+    }
+}
+
+/// The key usage of HMAC keys for a hash function (keys.md 4.4).
+fn usage_of(hash: HashAlgorithm) -> Option<[u8; 2]> {
+    match hash {
+        HashAlgorithm::Md5 => None,
+        HashAlgorithm::Sha1 => Some(*b"61"),
+        HashAlgorithm::Sha224 => Some(*b"62"),
+        HashAlgorithm::Sha256 => Some(*b"63"),
+        HashAlgorithm::Sha384 => Some(*b"64"),
+        HashAlgorithm::Sha512 => Some(*b"65"),
     }
 }

@@ -4,19 +4,20 @@
 //! |---|---|---|
 //! | Key type code | 2A | variant and pair code; `FF`: the type follows; `F2`: a 002 key becomes one of the type that follows |
 //! | Key length flag | 1A | 0 single, 1 double, 2 or 3 triple, `F` key block |
-//! | Key under the old LMK | key | |
+//! | Key under the old LMK | key | code `0C`: as EM, `1C`: hash identifier 2N, length 4N, key nB, `;`; the length flag has no meaning then |
 //! | `;` key type | 3H | with codes `FF` and `F2`; else ignored, and only if a second group follows |
 //! | `;` reserved, key scheme (LMK), reserved | 1A, 1A, 1A | optional group |
 //! | `%` LMK identifier | 2N | optional |
 //! | `#` attributes | 8A, nA | from variant to key-block LMK: usage, mode, version, exportability, optional blocks |
 //! | `!` check value flag, type | 1N, 1N | optional: flag 1 answers a check value; type 0 16H, 1 6H |
 //!
-//! Response: key under the new LMK, check value if asked for. Errors: 04 key type, 05 length flag, 10 parity, 26, 33 key
+//! Response: key under the new LMK (codes `0C` and `1C`: length 4N or `FFFF` first), check value if asked for; RSA keys have none. Errors: 04 key type, 05 length flag, 10 parity, 26, 33 key
 //! change storage is empty, 44 migration although key type 002 is not separated, 45 destination type, A1 from key-block to
 //! variant LMK, A3 to BE. Source: keys.md 7 (BW).
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
+use hsm_plugins::asymmetric::{put_private_field, put_sized_key, read_hash, read_private_key};
 use hsm_plugins::legacy;
 
 command! {
@@ -36,6 +37,11 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
         }
         _ => return Err(req.refuse_with(ErrorCode::KEY_TYPE_CODE, "Key type code", at, "must be an LMK pair code")),
     };
+    match &code {
+        b"0C" => return translate_rsa(req, hsm),
+        b"1C" => return translate_hmac(req, hsm),
+        _ => {}
+    }
     let key = flagged_key(req, source)?;
     let mut destination = source;
     if named {
@@ -45,10 +51,7 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
         req.accept(b';');
         req.key_type("Key type")?;
     }
-    let options = req.legacy_options()?;
-    let attributes = legacy::attributes(req)?;
-    let check_value = if req.accept(b'!') { returned_check_value(req)? } else { None };
-    req.end()?;
+    let (options, attributes, check_value) = end(req)?;
 
     let source = if code == *b"F2" { source } else { destination };
     let scheme = legacy::translated_scheme(&key, options, attributes);
@@ -59,10 +62,66 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     })?;
     let mut resp = hsm.response();
     resp.key("Key under the new LMK", translated);
-    if let Some(shown) = check_value {
+    put_check_value(&mut resp, hsm, key, check_value)?;
+    Ok(resp)
+}
+
+/// An RSA private key, which has a form of its own.
+fn translate_rsa<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
+    length_flag(req)?;
+    let key = read_private_key(req)?;
+    let at = req.offset();
+    let (_, attributes, check_value) = end(req)?;
+    if check_value.is_some() {
+        return Err(req.refuse("Check value flag", at, "must be 0, as an RSA key has no check value"));
+    }
+    let (is_block, field) = hsm.private_key_translate(key, attributes)?;
+    let mut resp = hsm.response();
+    put_private_field(&mut resp, is_block, &field);
+    Ok(resp)
+}
+
+/// An HMAC key, likewise.
+fn translate_hmac<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
+    length_flag(req)?;
+    let hash = read_hash(req, false)?;
+    let len = req.number("Key length", 4)?;
+    let key = req.key_bytes("Key under the old LMK", len)?;
+    req.delimiter("Delimiter after the key", b';')?;
+    let (_, attributes, check_value) = end(req)?;
+    let (field, key) = hsm.old_lmk_translate_hmac(hash, key, attributes)?;
+    let mut resp = hsm.response();
+    put_sized_key(&mut resp, ["Key length", "Key under the new LMK"], attributes.is_some(), &field);
+    put_check_value(&mut resp, hsm, key, check_value)?;
+    Ok(resp)
+}
+
+/// The groups that may follow the key: options, attributes, and how many bytes of check value to answer.
+type End<'h> = (LegacyOptions, Option<KeyAttributes<'h>>, Option<usize>);
+
+/// Reads what follows the key, and ends the request.
+fn end<'h>(req: &mut Request<'h>) -> Result<End<'h>> {
+    let options = req.legacy_options()?;
+    let attributes = legacy::attributes(req)?;
+    let check_value = if req.accept(b'!') { returned_check_value(req)? } else { None };
+    req.end()?;
+    Ok((options, attributes, check_value))
+}
+
+fn put_check_value(resp: &mut Response<'_>, hsm: &Hsm<'_>, key: KeyHandle, shown: Option<usize>) -> Result<()> {
+    if let Some(shown) = shown {
         resp.hex("Key check value", &hsm.key_check_value(key)?[..shown]);
     }
-    Ok(resp)
+    Ok(())
+}
+
+/// Reads a key length flag without a meaning.
+fn length_flag(req: &mut Request<'_>) -> Result<()> {
+    let at = req.offset();
+    match req.text("Key length flag", 1)? {
+        b"0" | b"1" | b"2" | b"3" | b"F" => Ok(()),
+        _ => Err(refuse_flag(req, at, "must be 0, 1, 2, 3 or F")),
+    }
 }
 
 /// Reads the key length flag and the key, which must agree.
@@ -74,18 +133,18 @@ fn flagged_key<'h>(req: &mut Request<'h>, purpose: KeyPurpose) -> Result<KeyFiel
         b"1" => (32, b"UX"),
         b"2" | b"3" => (48, b"TY"),
         b"F" => (16, b"SR"),
-        _ => return Err(length_flag(req, at, "must be 0, 1, 2, 3 or F")),
+        _ => return Err(refuse_flag(req, at, "must be 0, 1, 2, 3 or F")),
     };
     let key = req.sized_key("Key under the old LMK", purpose, untagged)?;
     match key.scheme() {
         None if flag != b"F" => Ok(key),
         Some(b'K') => Ok(key),
         Some(scheme) if schemes.contains(&scheme) => Ok(key),
-        _ => Err(length_flag(req, at, "must be that of the key")),
+        _ => Err(refuse_flag(req, at, "must be that of the key")),
     }
 }
 
-fn length_flag(req: &Request<'_>, at: usize, rule: &'static str) -> Refusal {
+fn refuse_flag(req: &Request<'_>, at: usize, rule: &'static str) -> Refusal {
     req.refuse_with(ErrorCode::KEY_LENGTH_FLAG, "Key length flag", at, rule)
 }
 

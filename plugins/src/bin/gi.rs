@@ -17,7 +17,7 @@
 //! | `=` key data block type | 2N | optional: 01 DER with initial vector, 03 the bare key |
 //! | `#` usage, mode, key version number, exportability, optional blocks | 2A, 1A, 2A, 1A, 2N, nA | key-block LMK |
 //!
-//! Response: initial vector 16H or 32H (type 01), key under the LMK, check value 16H or 6H. Errors: 01 signature or MAC, 03 private key
+//! Response: initial vector 16H or 32H (type 01), key under the LMK (an HMAC key under a variant LMK: length 4N, key nB), check value 16H or 6H. Errors: 01 signature or MAC, 03 private key
 //! flag, 04 key type or public key, 05 hash, 06 encryption or signature identifier, 07 pad mode, 17, 26, 29 the private key may not
 //! decrypt, 49 private key, 76 data length, 77 the data block is wrong, 78 private key length, 80 the encrypted key is not in the data
 //! block, 85, 86, 87 OAEP, A1 to BE. Source: keys.md 7 (GI).
@@ -26,8 +26,8 @@
 use hsm_plugin_sdk::prelude::*;
 use hsm_plugin_sdk::{ImportedKey, SignatureMethod};
 use hsm_plugins::asymmetric::{
-    PrivateKeyField, PublicKeyField, end_with_attributes, read_data_block_type, read_encryption, read_pair_and_variant,
-    read_signature_method,
+    PrivateKeyField, PublicKeyField, end_with_attributes, put_sized_key, read_data_block_type, read_encryption,
+    read_pair_and_variant, read_signature_method,
 };
 
 command! {
@@ -108,7 +108,9 @@ fn import<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let imported =
         ImportedKey { purpose, attributes: attributes.and_then(|given| Some((given.usage?, given.mode?))), aes, der };
     let (key, iv) = hsm.key_decrypt(private.open(hsm)?, padding, encrypted, imported)?;
+    let hmac = purpose == KeyPurpose::HMAC;
     let wrapped = match (attributes, &options) {
+        _ if hmac => hsm.hmac_key_wrap(key)?,
         (Some(attributes), _) => hsm.key_block_wrap(key, attributes)?,
         (None, Some(options)) => hsm.key_wrap(key, options.scheme)?,
         (None, None) => hsm.key_wrap(key, if hsm.key_length(key)? == 24 { b'T' } else { b'0' })?,
@@ -117,7 +119,11 @@ fn import<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let kcv = hsm.key_check_value(key)?;
     let mut resp = hsm.response();
     resp.hex("Initial vector", iv);
-    resp.key("Key under the LMK", wrapped);
+    if hmac {
+        put_sized_key(&mut resp, ["Key length", "Key under the LMK"], false, &wrapped);
+    } else {
+        resp.key("Key under the LMK", wrapped);
+    }
     resp.hex("Key check value", if long { &kcv[..] } else { &kcv[..3] });
     Ok(resp)
 }

@@ -19,6 +19,7 @@ impl Session {
         agreement: Agreement<'_>,
         given: &KeyAttributes<'_>,
     ) -> Result<KeyHandle, ErrorCode> {
+        let private = self.key_for(private, &[KeyPurpose::RSA_PRIVATE])?;
         if self.lmk()?.scheme() == LmkScheme::Variant {
             return self.refuse(ErrorCode::LMK_SCHEMES, "key agreement needs a key-block LMK");
         }
@@ -30,7 +31,6 @@ impl Session {
             return self.refuse(ErrorCode::KEY_BLOCK_KEY_LENGTH, "the length is not that of the algorithm");
         }
         self.allow_length(len)?;
-        let private = self.key_for(private, &[KeyPurpose::RSA_PRIVATE])?;
         self.may(&private, ModeOfUse::Derive, ErrorCode::KEY_FUNCTION)?;
         let PrivateKey::Ec(private) = self.private_key(&private)? else { return self.refuse_kind() };
         let (PublicKey::Ec(public), used) = self.read_public(Some(*b"03"), agreement.public)? else {

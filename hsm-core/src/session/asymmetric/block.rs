@@ -15,7 +15,7 @@ const MAX_OPTIONAL_BLOCKS: usize = 8;
 
 impl Session {
     /// The LMKs that a key is translated from and to: the one in the slot, and the one in its key change storage.
-    pub(super) fn translation(&mut self) -> Result<(Arc<Lmk>, Arc<Lmk>), ErrorCode> {
+    pub(in crate::session) fn translation(&mut self) -> Result<(Arc<Lmk>, Arc<Lmk>), ErrorCode> {
         let live = self.lmk()?.clone();
         match self.state.lmks.change_storage.get(&self.lmk_id) {
             Some(entry) => Ok(match entry.role {

@@ -116,7 +116,7 @@ impl Session {
 }
 
 /// The hash of an identifier (card-emv-mac.md 7). 03, ISO 10118-2, leaves open which block cipher it means, and is not here.
-pub(super) fn hash_algorithm(id: [u8; 2]) -> Option<HashAlgorithm> {
+pub(in crate::session) fn hash_algorithm(id: [u8; 2]) -> Option<HashAlgorithm> {
     Some(match &id {
         b"01" => HashAlgorithm::Sha1,
         b"02" => HashAlgorithm::Md5,

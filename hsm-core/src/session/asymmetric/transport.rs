@@ -11,6 +11,7 @@ use crate::clear_key::{Algorithm, ClearKey};
 use crate::key_block::header::{BlockAlgorithm, Exportability, Family, ModeOfUse, Usage};
 use crate::key_block::rules;
 use crate::lmk::LmkScheme;
+use crate::mac::HashAlgorithm;
 use crate::rsa_encoding::{OCTET_STRING, SEQUENCE, element, put_element};
 use hsm_plugin_sdk::abi::{ErrorCode, ImportedKey, KeyHandle, KeyOps, KeyPurpose, RsaPadding};
 use std::sync::Arc;
@@ -83,7 +84,8 @@ impl Session {
         let clear = clear.with_odd_parity();
         let iv = iv.to_vec();
         let opened = match key.attributes {
-            None => OpenKey::new(clear, key.purpose, None),
+            // GI names no hash function; SHA-1 is the one that all firmware has.
+            None => OpenKey::new(clear, key.purpose, None).with_hash(HashAlgorithm::Sha1),
             Some((usage, mode)) => {
                 let algorithm = match clear.algorithm() {
                     Algorithm::Des if clear.len() == 8 => BlockAlgorithm::Des,
@@ -131,12 +133,14 @@ impl Session {
                 Ok(algorithm)
             }
             (false, None) => {
-                self.key_may_import(key.purpose)?;
-                let symmetric =
-                    !matches!(key.purpose, KeyPurpose::RSA_PRIVATE | KeyPurpose::RSA_PUBLIC | KeyPurpose::HMAC);
-                if key.aes || !symmetric {
-                    return self.refuse(ErrorCode::KEY_FUNCTION, "only DES keys are imported under a variant LMK here");
+                if key.aes {
+                    return self.refuse(ErrorCode::KEY_FUNCTION, "a variant LMK has no AES keys here");
                 }
+                if key.purpose == KeyPurpose::HMAC {
+                    // Not listed among the activities (keys.md 2).
+                    return Ok(Algorithm::Hmac);
+                }
+                self.key_may_import(key.purpose)?;
                 Ok(Algorithm::Des)
             }
             (true, None) => self.refuse(ErrorCode::INPUT_DATA, "a key-block LMK needs key block attributes"),

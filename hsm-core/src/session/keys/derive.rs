@@ -126,7 +126,7 @@ impl Session {
             let Some(key_type) = rule.key_type else {
                 return self.refuse(ErrorCode::KEY_TYPE, format!("key type {purpose:?} needs a key block"));
             };
-            self.no_rsa_key(purpose)?;
+            self.only_des_key(purpose)?;
             let (scheme, cryptogram) = self.cryptogram_field(field)?;
             let under = LmkUse { component: self.state.settings.component_variant, ..LmkUse::from(key_type) };
             match variant::decrypt_under_lmk(&lmk, under, scheme, &cryptogram) {

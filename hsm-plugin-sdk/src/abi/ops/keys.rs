@@ -76,6 +76,10 @@ host_operations! {
         /// LMKs.
         fn key_wrap(key: KeyHandle, scheme: u8) -> Vec<u8>;
 
+        /// The HMAC key under a variant LMK, without its length: 27 if it has more than 128 bytes, 29 for a key that is none, A1 under a
+        /// key-block LMK.
+        fn hmac_key_wrap(key: KeyHandle) -> Vec<u8>;
+
         /// The key under a ZMK or TMK, as a key field of the scheme. `variant` is the Atalla variant, 0 for none.
         fn key_export(key: KeyHandle, wrapping_key: KeyHandle, scheme: u8, variant: u8) -> Vec<u8>;
 

@@ -30,6 +30,17 @@ host_operations! {
             attributes: Option<KeyAttributes<'_>>,
         ) -> (Vec<u8>, KeyHandle);
 
+        /// Translates an HMAC key, as `hmac_key_wrap` writes it, from the old LMK to the new one: the field, a key block if there are
+        /// `attributes`, and the key. `hash` is an identifier as in GM.
+        ///
+        /// 33 if nothing is in key change storage, 05 hash, 80 length, 10 if it is no such key, A1 from a key-block LMK, BD if the usage is
+        /// not that of keys for the hash; attributes as `old_lmk_translate`.
+        fn old_lmk_translate_hmac(
+            hash: [u8; 2],
+            field: &[u8],
+            attributes: Option<KeyAttributes<'_>>,
+        ) -> (Vec<u8>, KeyHandle);
+
         /// Erases the key change storage of the selected LMK's slot.
         fn change_storage_erase() -> ();
     }
