@@ -11,7 +11,7 @@ build: target-installed ; cargo build --release --locked
 plugins: ; cargo build --locked -p hsm-plugins --bins --target $(WASM_TARGET) --profile guest
 cli: target-installed ; cargo build --release --locked --bin hsm
 install: target-installed ; cargo install --locked --path hsm-cli
-bench: target-installed ; cargo bench --locked -p hsm-benches
+bench: target-installed ; cargo bench --locked --workspace --bench engine --bench crypto
 lint: target-installed ; cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets -- -D warnings
 fuzz: ; cd fuzz && cargo test --locked
 clean: ; cargo clean

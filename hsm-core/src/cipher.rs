@@ -3,6 +3,7 @@
 use ::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
 use des::{Des, TdesEde2, TdesEde3};
+use hsm_pinblock::BlockCipher16;
 use zeroize::Zeroizing;
 
 /// A key or a message has a length the cipher cannot take.
@@ -168,6 +169,19 @@ impl BlockCipher {
     fn one_block(&self, iv: &[u8]) -> Result<(), CipherError> {
         let block = self.block_len();
         if iv.len() == block { Ok(()) } else { Err(CipherError::BlockLength { len: iv.len(), block }) }
+    }
+}
+
+/// An AES key as ISO format 4 uses it. For whoever has made sure that it is AES: a DES key takes the 16 bytes as two blocks.
+impl BlockCipher16 for BlockCipher {
+    fn encrypt(&self, block: &mut [u8; 16]) {
+        // Sixteen bytes are whole blocks of every cipher here, so this cannot fail.
+        let _ = self.ecb_encrypt(block);
+    }
+
+    fn decrypt(&self, block: &mut [u8; 16]) {
+        // As above.
+        let _ = self.ecb_decrypt(block);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::secret;
 use hsm_core::Algorithm;
 use hsm_core::cipher::BlockCipher;
 use hsm_core::key_type::KeyType;
-use hsm_pinblock::{Account, Account12, BlockCipher16, Context, Format, Pad, Pan, Pin, PlusField, UdkA};
+use hsm_pinblock::{Account, Account12, Context, Format, Pad, Pan, Pin, PlusField, UdkA};
 use zeroize::Zeroizing;
 
 /// Account number, card key, old PIN and pad.
@@ -167,11 +167,8 @@ pub(super) enum PinKey {
     /// DES or TDES.
     Des(BlockCipher),
     /// AES, for ISO format 4.
-    Aes(Aes),
+    Aes(BlockCipher),
 }
-
-/// An AES key as ISO format 4 uses it.
-pub(super) struct Aes(BlockCipher);
 
 impl GivenKey<'_> {
     /// Opens the key for blocks of a format.
@@ -195,18 +192,6 @@ impl GivenKey<'_> {
             return Err(usage(format!("the {}: {format} needs {needed}", self.name)));
         }
         let cipher = key.cipher().map_err(|e| usage(format!("the {}: {e}", self.name)))?;
-        Ok(if algorithm == Algorithm::Aes { PinKey::Aes(Aes(cipher)) } else { PinKey::Des(cipher) })
-    }
-}
-
-impl BlockCipher16 for Aes {
-    fn encrypt(&self, block: &mut [u8; 16]) {
-        // One whole block is what the cipher takes; it cannot fail.
-        let _ = self.0.ecb_encrypt(block);
-    }
-
-    fn decrypt(&self, block: &mut [u8; 16]) {
-        // As above.
-        let _ = self.0.ecb_decrypt(block);
+        Ok(if algorithm == Algorithm::Aes { PinKey::Aes(cipher) } else { PinKey::Des(cipher) })
     }
 }
