@@ -3,6 +3,7 @@
 use ::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
 use des::{Des, TdesEde2, TdesEde3};
+use hsm_pinblock::BlockCipher16;
 use zeroize::Zeroizing;
 
 /// A key or a message has a length the cipher cannot take.
@@ -168,6 +169,19 @@ impl BlockCipher {
     fn one_block(&self, iv: &[u8]) -> Result<(), CipherError> {
         let block = self.block_len();
         if iv.len() == block { Ok(()) } else { Err(CipherError::BlockLength { len: iv.len(), block }) }
+    }
+}
+
+/// As ISO format 4 uses an AES key. That it is one is for the caller to know: to DES these 16 bytes are two blocks.
+impl BlockCipher16 for BlockCipher {
+    fn encrypt(&self, block: &mut [u8; 16]) {
+        let done = self.ecb_encrypt(block);
+        debug_assert!(done.is_ok(), "16 bytes are whole blocks of every cipher");
+    }
+
+    fn decrypt(&self, block: &mut [u8; 16]) {
+        let done = self.ecb_decrypt(block);
+        debug_assert!(done.is_ok(), "16 bytes are whole blocks of every cipher");
     }
 }
 

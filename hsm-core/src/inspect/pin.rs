@@ -3,7 +3,7 @@
 use super::WrappingKey;
 use crate::cipher::BlockCipher;
 use crate::clear_key::Algorithm;
-use hsm_pinblock::{Account, AccountUse, BlockCipher16, Context, DecodeError, Format, Pan, Pin, decipher_iso4, decode};
+use hsm_pinblock::{Account, AccountUse, Context, DecodeError, Format, Pan, Pin, decipher_iso4, decode};
 use zeroize::Zeroizing;
 
 /// An account number as someone may have taken it.
@@ -137,7 +137,7 @@ fn outcome(
         let pan = guess.and_then(|guess| guess.pan).ok_or(hsm_pinblock::ContextError::NoAccount)?;
         let (cipher, _) = cipher.ok_or(DecodeError::NeedsCipher)?;
         let wrong = DecodeError::BlockLength { expected: 16, actual: block.len() };
-        return decipher_iso4(block.try_into().map_err(|_| wrong)?, &pan, &Aes(cipher));
+        return decipher_iso4(block.try_into().map_err(|_| wrong)?, &pan, cipher);
     }
     let mut clear = Zeroizing::new(block.to_vec());
     if let Some((cipher, _)) = cipher {
@@ -146,19 +146,4 @@ fn outcome(
     }
     let context = guess.map_or_else(Context::default, |guess| Context::account(guess.account));
     decode(format, &clear, &context)
-}
-
-/// An AES key as ISO format 4 uses it.
-struct Aes<'k>(&'k BlockCipher);
-
-impl BlockCipher16 for Aes<'_> {
-    fn encrypt(&self, block: &mut [u8; 16]) {
-        // One block is what an AES key takes; it cannot fail.
-        let _ = self.0.ecb_encrypt(block);
-    }
-
-    fn decrypt(&self, block: &mut [u8; 16]) {
-        // As above.
-        let _ = self.0.ecb_decrypt(block);
-    }
 }

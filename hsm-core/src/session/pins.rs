@@ -2,11 +2,10 @@
 
 use super::Session;
 use super::keys::{KeyUse, OpenKey};
-use crate::cipher::BlockCipher;
 use crate::clear_key::Algorithm;
 use hsm_pinblock::{
-    Account, Account12, AccountUse, BlockCipher16, ClearBlock, Context, ErrorClass, Format, Pan, PlusField,
-    Translation, decipher_iso4, decode, encipher_iso4, encode,
+    Account, Account12, AccountUse, ClearBlock, Context, ErrorClass, Format, Pan, PlusField, Translation,
+    decipher_iso4, decode, encipher_iso4, encode,
 };
 use hsm_plugin_sdk::abi::{AccountField, AccountForm, ErrorCode, KeyHandle, KeyPurpose, PinHandle, PinOps, VerifyOps};
 use std::sync::Arc;
@@ -52,7 +51,7 @@ impl PinOps for Session {
         let decoded = if format == Format::Iso4 {
             let pan = self.pan(account)?;
             let block = block.try_into().map_err(|_| ErrorCode::INPUT_DATA)?;
-            decipher_iso4(block, &pan, &Aes(key.cipher()?))
+            decipher_iso4(block, &pan, key.cipher()?)
         } else {
             let context = self.context(format, account)?;
             let mut clear = Zeroizing::new(<[u8; 8]>::try_from(block).map_err(|_| ErrorCode::INPUT_DATA)?);
@@ -79,9 +78,7 @@ impl PinOps for Session {
             let pan = self.pan(account)?;
             let pin = self.pins.get(pin.index() as usize).ok_or(ErrorCode::INTERNAL)?;
             let random = &mut self.random;
-            return Ok(
-                encipher_iso4(pin, &pan, &Aes(key.cipher()?), &mut |to: &mut [u8]| random.fill_bytes(to)).to_vec()
-            );
+            return Ok(encipher_iso4(pin, &pan, key.cipher()?, &mut |to: &mut [u8]| random.fill_bytes(to)).to_vec());
         }
         let context = self.context(format, account)?;
         let pin = self.pins.get(pin.index() as usize).ok_or(ErrorCode::INTERNAL)?;
@@ -178,16 +175,7 @@ impl Session {
 
     /// The 12 digits that verification algorithms take of any form of account field.
     pub(super) fn account_12(&mut self, field: AccountField<'_>) -> Result<[u8; 12], ErrorCode> {
-        self.account(field)?;
-        let digits = match field.form {
-            AccountForm::Twelve | AccountForm::Plus => field.digits,
-            AccountForm::Pan => field.digits.split_last().map_or(&[][..], |(_, rest)| rest),
-        };
-        let mut twelve = [b'0'; 12];
-        for (to, from) in twelve.iter_mut().rev().zip(digits.iter().rev().filter(|c| c.is_ascii_digit())) {
-            *to = *from;
-        }
-        Ok(twelve)
+        Ok(self.account(field)?.twelve_digits())
     }
 
     /// The whole PAN for format 48; a 12-digit field is taken as it is (pins.md 1.4).
@@ -199,18 +187,4 @@ impl Session {
 
 fn code(class: ErrorClass) -> ErrorCode {
     ErrorCode::new(class.host_error())
-}
-
-/// An AES key as the PIN block crate wants it.
-struct Aes<'k>(&'k BlockCipher);
-
-impl BlockCipher16 for Aes<'_> {
-    fn encrypt(&self, block: &mut [u8; 16]) {
-        // An AES block is one block, so this cannot fail.
-        let _ = self.0.ecb_encrypt(block);
-    }
-
-    fn decrypt(&self, block: &mut [u8; 16]) {
-        let _ = self.0.ecb_decrypt(block);
-    }
 }
