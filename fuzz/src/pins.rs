@@ -3,21 +3,9 @@
 use crate::{Choices, fill};
 use hsm_core::cipher::BlockCipher;
 use hsm_pinblock::{
-    Account12, BlockCipher16, Context, EncodeError, ErrorClass, Format, Pad, Pan, Pin, PlusField, UdkA, decipher_iso4,
-    decode, encipher_iso4, encode,
+    Account12, Context, EncodeError, ErrorClass, Format, Pad, Pan, Pin, PlusField, UdkA, decipher_iso4, decode,
+    encipher_iso4, encode,
 };
-
-struct Aes(BlockCipher);
-
-impl BlockCipher16 for Aes {
-    fn encrypt(&self, block: &mut [u8; 16]) {
-        self.0.ecb_encrypt(block).expect("a whole block");
-    }
-
-    fn decrypt(&self, block: &mut [u8; 16]) {
-        self.0.ecb_decrypt(block).expect("a whole block");
-    }
-}
 
 fn digits(choices: &mut Choices<'_>, len: usize) -> Vec<u8> {
     (0..len).map(|_| b'0' + choices.byte() % 10).collect()
@@ -37,7 +25,7 @@ pub fn pin_block(data: &[u8]) {
     let pan_digits = digits(&mut choices, pan_len);
     let pan = Pan::from_digits(&pan_digits).expect("1 to 19 digits");
     let udk = UdkA::from_left_half(choices.array());
-    let key = Aes(BlockCipher::aes(&choices.array::<16>()).expect("16 bytes"));
+    let key = BlockCipher::aes(&choices.array::<16>()).expect("16 bytes");
     let pad = b"0123456789ABCDEF".get(choices.below(17)).copied().and_then(Pad::from_hex_digit);
     let seed = u64::from_be_bytes(choices.array());
     let mut context = Context::account(pan).with_udk(&udk).with_old_pin(&old);

@@ -8,7 +8,6 @@
 
 use hsm_core::asymmetric::{CryptoSource, Curve, EcPrivate, KeyDerivation, RsaPrivate, shared_secret};
 use hsm_core::card::{Cvk, cvc3, ivcvc3};
-use hsm_core::cipher::BlockCipher;
 use hsm_core::dukpt::{Ksn, TdesBdk, TdesUse, tdes_working_key};
 use hsm_core::emv::{self, CardKeyOption, Confidentiality, PanPsn, Tree};
 use hsm_core::hex;
@@ -22,7 +21,7 @@ use hsm_core::mac::{HashAlgorithm, MacAlgorithm, MacKey, Padding};
 use hsm_core::pin_verify::{DecimalisationTable, Offset, ValidationData, natural_pin, pvv};
 use hsm_core::rsa_encoding::PublicKeyEncoding;
 use hsm_core::{Algorithm, ClearKey, LmkSlots, SecurityModule, Session, Settings, SystemClock};
-use hsm_pinblock::{BlockCipher16, Context, Format, Pan, Pin, UdkA, decipher_iso4, decode, encipher_iso4, encode};
+use hsm_pinblock::{Context, Format, Pan, Pin, UdkA, decipher_iso4, decode, encipher_iso4, encode};
 use hsm_plugin_sdk::abi::{
     AsymmetricOps, ErrorCode, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, Tr34Exchange, Tr34Token,
 };
@@ -192,23 +191,9 @@ fn pin_block(r: &mut Random, format: Format) -> Outcome<Value> {
     }))
 }
 
-struct Aes(BlockCipher);
-
-impl BlockCipher16 for Aes {
-    fn encrypt(&self, block: &mut [u8; 16]) {
-        let done = self.0.ecb_encrypt(block);
-        debug_assert!(done.is_ok(), "one block of an AES key");
-    }
-
-    fn decrypt(&self, block: &mut [u8; 16]) {
-        let done = self.0.ecb_decrypt(block);
-        debug_assert!(done.is_ok(), "one block of an AES key");
-    }
-}
-
 fn iso4(r: &mut Random) -> Outcome<Value> {
     let (key, pin, digits) = (r.aes()?, r.pin(), r.pan(12));
-    let (pan, cipher) = (Pan::from_digits(digits.as_bytes())?, Aes(key.cipher()?));
+    let (pan, cipher) = (Pan::from_digits(digits.as_bytes())?, key.cipher()?);
     let block =
         encipher_iso4(&Pin::from_digits(pin.as_bytes())?, &pan, &cipher, &mut |to: &mut [u8]| r.0.fill_bytes(to));
     let read = decipher_iso4(&block, &pan, &cipher)?;

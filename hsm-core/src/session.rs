@@ -7,7 +7,9 @@ mod card;
 mod dukpt;
 mod emv;
 mod keys;
+mod lmk_pins;
 mod migration;
+mod pin_choice;
 mod pins;
 mod print;
 mod storage;
@@ -16,7 +18,7 @@ mod verify;
 pub use base::{Explanation, TracedField, Transcript};
 
 use crate::lmk::Lmk;
-use crate::module::{Randomness, SecurityModule, State};
+use crate::module::{ChangeEntry, ChangeRole, Randomness, SecurityModule, State};
 use dukpt::DukptCache;
 use hsm_pinblock::Pin;
 use hsm_plugin_sdk::abi::{ErrorCode, KeyHandle, PinHandle};
@@ -120,6 +122,14 @@ impl Session {
 
     fn lmk(&self) -> Result<&Arc<Lmk>, ErrorCode> {
         self.state.lmks.slots.get(&self.lmk_id).ok_or(ErrorCode::LMK_INVALID)
+    }
+
+    /// The LMK in key change storage.
+    fn old_lmk(&mut self) -> Result<Arc<Lmk>, ErrorCode> {
+        match self.state.lmks.change_storage.get(&self.lmk_id) {
+            Some(ChangeEntry { lmk, role: ChangeRole::Old }) => Ok(lmk.clone()),
+            _ => self.refuse(ErrorCode::KEY_CHANGE_STORAGE, "no old LMK is in key change storage"),
+        }
     }
 
     fn key(&self, handle: KeyHandle) -> Result<&Arc<OpenKey>, ErrorCode> {

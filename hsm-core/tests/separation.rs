@@ -13,9 +13,10 @@ use hsm_core::printer::MemoryPrinter;
 use hsm_core::rsa_encoding::{PublicKeyEncoding, RsaPublicKey};
 use hsm_core::{Algorithm, ClearKey, SecurityModule, Session, purpose};
 use hsm_plugin_sdk::abi::{
-    AccountField, AccountForm, Agreement, AsymmetricOps, CardOps, CertificateParts, DukptOps, EmvOps, ErrorCode,
-    ImportedKey, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, MigrationOps, PinOps, PrintOps, RsaPadding,
-    SignatureAlgorithm, SignatureMethod, Tr34Exchange, Tr34Token, VerifyOps, operations,
+    AccountField, AccountForm, Agreement, AsymmetricOps, CardOps, CertificateParts, DukptMac, DukptOps, EmvOps,
+    EmvTransaction, ErrorCode, IbmFields, ImportedKey, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, KsnField,
+    LmkPinOps, MigrationOps, PinOps, PrintOps, RsaPadding, SignatureAlgorithm, SignatureMethod, Tr34Exchange,
+    Tr34Token, VerifyOps, operations,
 };
 use std::collections::BTreeSet;
 
@@ -77,7 +78,12 @@ const VARIANT: &[&str] = &[
 const ACCOUNT: AccountField<'static> = AccountField { form: AccountForm::Twelve, digits: b"400000123456" };
 const PKCS1: SignatureMethod = SignatureMethod { hash: *b"06", algorithm: SignatureAlgorithm::RsaPkcs1 };
 const DEVICE: &[u8] = b"FFFF9876543210E";
-const KSN: &[u8] = b"FFFF9876543210E00001";
+const KSN: KsnField<'_> = KsnField { descriptor: *b"605", digits: b"FFFF9876543210E00001" };
+const DUKPT_MAC: DukptMac<'_> = DukptMac { ksn: KSN, direction: 0, method: 1, message: b"message" };
+const TRANSACTION: EmvTransaction<'_> =
+    EmvTransaction { scheme: 0, pan_psn: [0; 8], atc: [0; 2], un: [0; 4], data: b"data" };
+const IBM: IbmFields<'_> =
+    IbmFields { check_length: *b"04", account: ACCOUNT, table: b"0123456789012345", validation_data: b"4000001234N5" };
 
 fn done<T>(result: Result<T, ErrorCode>) -> Outcome {
     result.map(drop)
@@ -140,15 +146,15 @@ table! {
     "hmac_key_wrap" Only [&["61", "62", "63", "64", "65"]] ["A1"] |s, key, _| s.hmac_key_wrap(key);
     "cvv" Only [CVKS] |s, key, _| s.cvv(key, b"4000001234567899", *b"9912", *b"101");
     "cvv_verify" Only [CVKS] |s, key, _| s.cvv_verify(key, b"4000001234567899", *b"9912", *b"101", *b"000");
-    "dukpt_single_des_key" Only [BDKS] |s, key, _| s.dukpt_single_des_key(key, *b"605", KSN);
+    "dukpt_single_des_key" Only [BDKS] |s, key, _| s.dukpt_single_des_key(key, KSN);
     "dukpt_single_des_decode" Only [&["DUKPT single-DES key"]] ["20", "22", "24"] |s, key, _| {
         s.dukpt_single_des_decode(key, [7; 8], ACCOUNT)
     };
-    "dukpt_mac" Only [BDKS] |s, key, _| s.dukpt_mac(key, *b"605", KSN, 0, 1, b"message");
-    "dukpt_mac_verify" Only [BDKS] |s, key, _| s.dukpt_mac_verify(key, *b"605", KSN, 0, 1, b"message", &[0; 8], false);
-    "arqc_verify" Only [MK_AC] |s, key, _| s.arqc_verify(key, 0, [0; 8], [0; 2], [0; 4], b"data", [0; 8]);
-    "arqc_diagnostic" Only [MK_AC] |s, key, _| s.arqc_diagnostic(key, 0, [0; 8], [0; 2], [0; 4], b"data");
-    "arpc" Only [MK_AC] |s, key, _| s.arpc(key, 0, [0; 8], [0; 2], [0; 4], [0; 8], *b"00");
+    "dukpt_mac" Only [BDKS] |s, key, _| s.dukpt_mac(key, DUKPT_MAC);
+    "dukpt_mac_verify" Only [BDKS] |s, key, _| s.dukpt_mac_verify(key, DUKPT_MAC, &[0; 8], false);
+    "arqc_verify" Only [MK_AC] |s, key, _| s.arqc_verify(key, TRANSACTION, [0; 8]);
+    "arqc_diagnostic" Only [MK_AC] |s, key, _| s.arqc_diagnostic(key, TRANSACTION);
+    "arpc" Only [MK_AC] |s, key, _| s.arpc(key, [0; 8], [0; 8], *b"00");
     "discretionary_mac_verify" Only [MK_SMI] |s, key, _| s.discretionary_mac_verify(key, [0; 8], [0; 2], b"data", [0; 4]);
     // What these tell of a key is public, of a component too.
     "key_may_show_check_value" AllBut [] |s, key, _| s.key_may_show_check_value(key);
@@ -187,7 +193,7 @@ table! {
         let pin = s.pin_from_clear(b"1234F").unwrap();
         s.pin_encode(pin, key, *b"01", ACCOUNT)
     };
-    "pin_dukpt_key" Only [BDKS] |s, key, _| s.pin_dukpt_key(key, *b"605", KSN);
+    "pin_dukpt_key" Only [BDKS] |s, key, _| s.pin_dukpt_key(key, KSN);
     "pvv_verify" Only [ANY_PVK, VISA_PVK] |s, key, _| {
         let pin = s.pin_from_clear(b"1234F").unwrap();
         s.pvv_verify(pin, key, ACCOUNT, b'1', *b"0000")
@@ -198,7 +204,7 @@ table! {
         s.pvv(pin, key, ACCOUNT, b'1')
     };
     "ibm_natural_pin" Only [ANY_PVK, IBM_PVK] |s, key, _| {
-        s.ibm_natural_pin(key, ACCOUNT, *b"04", b"0123456789012345", b"4000001234N5")
+        s.ibm_natural_pin(key, IBM)
     };
     "print_terminal_key" Only [TMKS] |s, key, _| s.print_terminal_key(key, b"");
 }
@@ -358,14 +364,14 @@ impl Fixture {
             "DUKPT PIN key",
             Box::new(move |s| {
                 let bdk = s.key_open(KeyPurpose::BDK_1, &pin_bdk).unwrap();
-                s.pin_dukpt_key(bdk, *b"605", KSN).unwrap()
+                s.pin_dukpt_key(bdk, KSN).unwrap()
             }),
         );
         add(
             "DUKPT single-DES key",
             Box::new(move |s| {
                 let bdk = s.key_open(KeyPurpose::BDK_1, &single_bdk).unwrap();
-                s.dukpt_single_des_key(bdk, *b"605", KSN).unwrap()
+                s.dukpt_single_des_key(bdk, KSN).unwrap()
             }),
         );
         kinds

@@ -104,6 +104,12 @@ pub enum Account {
 }
 
 impl Account {
+    /// The 12 ASCII digits that PIN verification takes of an account number: the rightmost ones without the check digit, zero filled on
+    /// the left.
+    pub fn twelve_digits(&self) -> [u8; 12] {
+        self.rightmost12().map(|digit| b'0' + digit)
+    }
+
     /// The 12 rightmost digits without the check digit, zero filled on the left.
     fn rightmost12(&self) -> [u8; 12] {
         match self {
@@ -317,6 +323,17 @@ mod tests {
     use std::format;
 
     use super::*;
+
+    #[test]
+    fn twelve_digits_are_the_same_in_every_form_of_a_field() {
+        let pan = Account::from(Pan::from_digits(b"2283400001234562").unwrap());
+        let plus = Account::from(PlusField::from_field(b"FFF228340000123456").unwrap());
+        let twelve = Account::from(Account12::from_digits(b"340000123456").unwrap());
+        for account in [pan, plus, twelve] {
+            assert_eq!(&account.twelve_digits(), b"340000123456");
+        }
+        assert_eq!(&Account::from(Pan::from_digits(b"12345").unwrap()).twelve_digits(), b"000000001234");
+    }
 
     #[test]
     fn account_fields_say_what_is_wrong_and_where() {

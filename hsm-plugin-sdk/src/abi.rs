@@ -13,17 +13,21 @@
 
 mod attributes;
 mod error_code;
+mod fields;
 mod handle;
 mod ops;
 pub mod wire;
 
 pub use attributes::KeyAttributes;
 pub use error_code::ErrorCode;
-pub use handle::{AccountField, AccountForm, KeyHandle, KeyPurpose, NaturalPinHandle, PinHandle};
+pub use fields::{
+    AccountField, AccountForm, DieboldFields, DieboldTable, DukptMac, EmvTransaction, ExcludedPins, IbmFields, KsnField,
+};
+pub use handle::{KeyHandle, KeyPurpose, NaturalPinHandle, PinHandle};
 pub use ops::{
     Agreement, AsymmetricOps, AuthorisationOps, BaseOps, CardOps, CertificateParts, DukptOps, EmvOps, FieldKind, Host,
-    ImportedKey, KeyOps, MigrationOps, OpInfo, Operation, PinOps, PrintOps, RsaPadding, SignatureAlgorithm,
-    SignatureMethod, StorageOps, Tr34Exchange, Tr34Token, VerifyOps, operations,
+    ImportedKey, KeyOps, LmkPinOps, MigrationOps, OpInfo, Operation, PinChoiceOps, PinOps, PrintOps, RsaPadding,
+    SignatureAlgorithm, SignatureMethod, StorageOps, Tr34Exchange, Tr34Token, VerifyOps, operations,
 };
 
 /// Version of everything in this module. A host refuses a module that was built for another one.

@@ -64,7 +64,7 @@ impl<'h> Hsm<'h> {
     pub fn open_pin_destination(&self, destination: &PinDestination<'_>) -> Result<KeyHandle, ErrorCode> {
         let key = self.open_destination(&destination.key)?;
         match destination.ksn {
-            Some(ksn) => self.pin_dukpt_key(key, ksn.descriptor, ksn.digits),
+            Some(ksn) => self.pin_dukpt_key(key, ksn),
             None => Ok(key),
         }
     }

@@ -11,23 +11,21 @@ mod request;
 mod response;
 
 pub use abi::{
-    AccountField, AccountForm, Agreement, CertificateParts, ErrorCode, FieldKind, Host, ImportedKey, KeyAttributes,
-    KeyHandle, KeyPurpose, NaturalPinHandle, PinHandle, RsaPadding, SignatureAlgorithm, SignatureMethod, Tr34Exchange,
-    Tr34Token,
+    AccountField, AccountForm, Agreement, CertificateParts, DieboldFields, DieboldTable, DukptMac, EmvTransaction,
+    ErrorCode, ExcludedPins, FieldKind, Host, IbmFields, ImportedKey, KeyAttributes, KeyHandle, KeyPurpose, KsnField,
+    NaturalPinHandle, PinHandle, RsaPadding, SignatureAlgorithm, SignatureMethod, Tr34Exchange, Tr34Token,
 };
 pub use command::{Command, respond};
 pub use hsm::Hsm;
 pub use refusal::{Refusal, Result};
-pub use request::{
-    Attribute, AttributeGroup, ExcludedPins, KeyField, Ksn, LegacyOptions, PinDestination, Request, likely_trailer,
-};
+pub use request::{Attribute, AttributeGroup, KeyField, LegacyOptions, PinDestination, Request, likely_trailer};
 pub use response::Response;
 
 /// What a command file imports.
 pub mod prelude {
     pub use crate::{
-        AccountField, AccountForm, AttributeGroup, ErrorCode, ExcludedPins, FieldKind, Hsm, KeyAttributes, KeyField,
-        KeyHandle, KeyPurpose, Ksn, LegacyOptions, NaturalPinHandle, PinDestination, PinHandle, Refusal, Request,
-        Response, Result, command,
+        AccountField, AccountForm, AttributeGroup, DieboldFields, DukptMac, EmvTransaction, ErrorCode, ExcludedPins,
+        FieldKind, Hsm, KeyAttributes, KeyField, KeyHandle, KeyPurpose, KsnField, LegacyOptions, NaturalPinHandle,
+        PinDestination, PinHandle, Refusal, Request, Response, Result, command,
     };
 }

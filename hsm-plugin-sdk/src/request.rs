@@ -7,9 +7,8 @@ mod print;
 mod storage;
 
 pub use attributes::{Attribute, AttributeGroup};
-pub use pins::ExcludedPins;
 
-use crate::{AccountField, AccountForm, Hsm, KeyPurpose, Refusal, Result, abi::ErrorCode, abi::FieldKind};
+use crate::{AccountField, AccountForm, Hsm, KeyPurpose, KsnField, Refusal, Result, abi::ErrorCode, abi::FieldKind};
 
 mod asymmetric;
 
@@ -100,22 +99,13 @@ impl<'h> KeyField<'h> {
     }
 }
 
-/// A key serial number as a message gives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ksn<'h> {
-    /// KSN descriptor: three hexadecimal digits.
-    pub descriptor: [u8; 3],
-    /// The KSN's hexadecimal digits, or a reference into user storage (`K` and 3 digits), which the host follows.
-    pub digits: &'h [u8],
-}
-
 /// Where a translated PIN goes: under a ZPK, or under the key that a BDK and a KSN give.
 #[derive(Debug, Clone, Copy)]
 pub struct PinDestination<'h> {
     /// The ZPK or BDK.
     pub key: KeyField<'h>,
     /// The key serial number, for a BDK.
-    pub ksn: Option<Ksn<'h>>,
+    pub ksn: Option<KsnField<'h>>,
 }
 
 /// The legacy option group `;` + key scheme (ZMK) + key scheme (LMK) + check value type (keys.md 0.4). Without the group each
@@ -375,7 +365,7 @@ impl<'h> Request<'h> {
     ///
     /// # Errors
     /// 15 if the descriptor does not give 12 to 20 digits, or for a short or non-hexadecimal field.
-    pub fn ksn(&mut self, bdk: &KeyField<'_>) -> Result<Ksn<'h>> {
+    pub fn ksn(&mut self, bdk: &KeyField<'_>) -> Result<KsnField<'h>> {
         let at = self.pos;
         let descriptor = self.hex_digits("KSN descriptor", 3)?;
         let descriptor: [u8; 3] = self.array("KSN descriptor", at, descriptor)?;
@@ -386,9 +376,9 @@ impl<'h> Request<'h> {
             _ => return Err(self.refuse("KSN descriptor", at, "must describe 12 to 20 digits")),
         };
         if self.peek() == Some(b'K') {
-            return Ok(Ksn { descriptor, digits: self.storage_reference("Key serial number")? });
+            return Ok(KsnField { descriptor, digits: self.storage_reference("Key serial number")? });
         }
-        Ok(Ksn { descriptor, digits: self.hex_digits("Key serial number", len)? })
+        Ok(KsnField { descriptor, digits: self.hex_digits("Key serial number", len)? })
     }
 
     /// Reads the maximum PIN length, which must be 12.

@@ -22,7 +22,7 @@ pub fn check_format(hsm: &Hsm<'_>, format: [u8; 2]) -> Result<()> {
 #[derive(Debug)]
 pub struct TerminalPin<'h> {
     bdk: KeyField<'h>,
-    ksn: Ksn<'h>,
+    ksn: KsnField<'h>,
     block: Vec<u8>,
     /// Its format.
     pub format: [u8; 2],
@@ -55,7 +55,7 @@ impl<'h> TerminalPin<'h> {
     /// # Errors
     /// 27 for a BDK of single length, 15 for the key serial number.
     pub fn key(&self, hsm: &Hsm<'_>, bdk: KeyHandle) -> Result<KeyHandle> {
-        Ok(hsm.pin_dukpt_key(bdk, self.ksn.descriptor, self.ksn.digits)?)
+        Ok(hsm.pin_dukpt_key(bdk, self.ksn)?)
     }
 
     /// The PIN.
@@ -146,16 +146,8 @@ pub fn answer<'h>(
     if !verified {
         resp.advice(ErrorCode::VERIFICATION_FAILED);
     }
-    let right = hsm.dukpt_mac_verify(
-        bdk,
-        pin.ksn.descriptor,
-        pin.ksn.digits,
-        0,
-        part.method,
-        part.message,
-        &part.mac,
-        part.mode == 3,
-    )?;
+    let data = DukptMac { ksn: pin.ksn, direction: 0, method: part.method, message: part.message };
+    let right = hsm.dukpt_mac_verify(bdk, data, &part.mac, part.mode == 3)?;
     resp.text("MAC status", if right { b"00" } else { b"01" });
     Ok(resp)
 }
@@ -164,7 +156,7 @@ pub fn answer<'h>(
 #[derive(Debug)]
 pub struct LegacyPin<'h> {
     bdk: KeyField<'h>,
-    ksn: Ksn<'h>,
+    ksn: KsnField<'h>,
     block: Vec<u8>,
 }
 
@@ -190,7 +182,7 @@ impl<'h> LegacyPin<'h> {
     /// # Errors
     /// 27 for a BDK that is not of double length, 15 for the key serial number, 69 if ISO-0 is disabled.
     pub fn key(&self, hsm: &Hsm<'_>, bdk: KeyHandle) -> Result<KeyHandle> {
-        let key = hsm.dukpt_single_des_key(bdk, self.ksn.descriptor, self.ksn.digits)?;
+        let key = hsm.dukpt_single_des_key(bdk, self.ksn)?;
         hsm.pin_format(ISO_0)?;
         Ok(key)
     }

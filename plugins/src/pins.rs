@@ -2,41 +2,6 @@
 
 use hsm_plugin_sdk::prelude::*;
 
-/// The fields that the IBM method takes besides key, PIN and offset, in the order of every command: check length, account number,
-/// decimalisation table, validation data.
-#[derive(Debug, Clone, Copy)]
-pub struct IbmFields<'h> {
-    /// Minimum PIN length, 2N.
-    pub check_length: [u8; 2],
-    /// The account, which may also decode a PIN block.
-    pub account: AccountField<'h>,
-    table: &'h [u8],
-    validation_data: &'h [u8],
-}
-
-impl<'h> IbmFields<'h> {
-    /// Reads them. `formats` are those of the command's PIN blocks; they decide the form of the account field.
-    ///
-    /// # Errors
-    /// 15 for a short field or wrong characters.
-    pub fn read(req: &mut Request<'h>, formats: &[[u8; 2]]) -> Result<Self> {
-        Ok(Self {
-            check_length: req.digit_array("Check length")?,
-            account: req.account("Account number", formats)?,
-            table: req.decimalisation_table("Decimalisation table")?,
-            validation_data: req.validation_data()?,
-        })
-    }
-
-    /// The natural PIN, and whether the PVK's length calls for 02.
-    ///
-    /// # Errors
-    /// 12, 15, 21, 22, 25, 27.
-    pub fn natural_pin(&self, hsm: &Hsm<'h>, pvk: KeyHandle) -> Result<(NaturalPinHandle, bool)> {
-        Ok(hsm.ibm_natural_pin(pvk, self.account, self.check_length, self.table, self.validation_data)?)
-    }
-}
-
 /// A response with 00, or with 02 where a PVK is longer than the IBM method needs.
 #[must_use]
 pub fn ibm_response<'h>(hsm: &Hsm<'h>, long_pvk: bool) -> Response<'h> {
@@ -94,58 +59,22 @@ pub fn verify_by_comparison<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: K
 pub fn verify_diebold<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurpose) -> Result<Response<'h>> {
     hsm.pin_verification_allowed()?;
     let key = req.key("PIN key", pin_key)?;
-    let diebold = DieboldTable::read(req)?;
+    let table = req.diebold_table()?;
     let block = req.pin_block("PIN block", &key)?;
     let format = req.digit_array("PIN block format")?;
     let account = req.account("Account number", &[format])?;
-    let validation_data = diebold_validation_data(req)?;
+    let validation_data = req.diebold_validation_data()?;
+    let diebold = DieboldFields { table, account, validation_data };
     let offset = req.secret_digit_array("Offset")?;
     req.end()?;
 
     let key = hsm.open_source(&key)?;
     hsm.pin_format(format)?;
     hsm.account_check(account)?;
-    diebold.check(hsm)?;
+    hsm.diebold_check(table)?;
     let pin = hsm.pin_decode(key, format, &block, account)?;
-    verified(hsm.diebold_verify(pin, diebold.pointer, diebold.algorithm, account, validation_data, offset)?)?;
+    verified(hsm.diebold_verify(pin, diebold, offset)?)?;
     Ok(hsm.response())
-}
-
-/// Pointer to a Diebold table in user storage, and the algorithm number.
-#[derive(Debug, Clone, Copy)]
-pub struct DieboldTable {
-    /// Index in user storage, 3H.
-    pub pointer: [u8; 3],
-    /// Algorithm number, 2H.
-    pub algorithm: [u8; 2],
-}
-
-impl DieboldTable {
-    /// Reads `K`, the index 3H, and the algorithm number 2H.
-    ///
-    /// # Errors
-    /// 15 for a short field or wrong characters.
-    pub fn read(req: &mut Request<'_>) -> Result<Self> {
-        let pointer = req.table_pointer("Diebold table pointer")?;
-        let algorithm = req.hex_digits("Algorithm number", 2)?;
-        Ok(Self { pointer, algorithm: *algorithm.first_chunk().unwrap_or(b"00") })
-    }
-
-    /// Checks that there is a table that the HSM can use.
-    ///
-    /// # Errors
-    /// 12, 19, 21.
-    pub fn check(&self, hsm: &Hsm<'_>) -> Result<()> {
-        Ok(hsm.diebold_check(self.pointer, self.algorithm)?)
-    }
-}
-
-/// Reads the validation data of the Diebold method, 16 characters.
-///
-/// # Errors
-/// 15 for a short field or a control character.
-pub fn diebold_validation_data(req: &mut Request<'_>) -> Result<[u8; 16]> {
-    Ok(*req.text("Validation data", 16)?.first_chunk().unwrap_or(&[b'F'; 16]))
 }
 
 /// DA and EA: verify a PIN with the IBM method (pins.md 2.18).
@@ -159,14 +88,14 @@ pub fn verify_ibm<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurpose)
     req.maximum_pin_length()?;
     let block = req.pin_block("PIN block", &key)?;
     let format = req.digit_array("PIN block format")?;
-    let ibm = IbmFields::read(req, &[format])?;
+    let ibm = req.ibm_fields(&[format])?;
     let offset = req.pin_offset()?;
     req.end()?;
 
     let key = hsm.open_source(&key)?;
     let pvk = hsm.open_destination(&pvk)?;
     hsm.pin_format(format)?;
-    let (natural, long_pvk) = ibm.natural_pin(hsm, pvk)?;
+    let (natural, long_pvk) = hsm.ibm_natural_pin(pvk, ibm)?;
     let pin = hsm.pin_decode(key, format, &block, ibm.account)?;
     verified(hsm.ibm_verify(pin, natural, offset)?)?;
     Ok(ibm_response(hsm, long_pvk))

@@ -7,7 +7,7 @@ use crate::clear_key::{Algorithm, ClearKey};
 use crate::dukpt::{self, AesKeyType, AesKsn, AesUse, DukptError, Ksn, KsnDescriptor, TdesBdk, TdesUse};
 use crate::mac::{MacAlgorithm, MacKey, Padding};
 use hsm_pinblock::{Context, Format, decode};
-use hsm_plugin_sdk::abi::{AccountField, DukptOps, ErrorCode, KeyHandle, KeyPurpose, PinHandle};
+use hsm_plugin_sdk::abi::{AccountField, DukptMac, DukptOps, ErrorCode, KeyHandle, KeyPurpose, KsnField, PinHandle};
 use std::collections::HashMap;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
@@ -179,17 +179,12 @@ impl DukptCache {
 }
 
 impl DukptOps for Session {
-    fn dukpt_single_des_key(
-        &mut self,
-        bdk: KeyHandle,
-        descriptor: [u8; 3],
-        ksn: &[u8],
-    ) -> Result<KeyHandle, ErrorCode> {
+    fn dukpt_single_des_key(&mut self, bdk: KeyHandle, ksn: KsnField<'_>) -> Result<KeyHandle, ErrorCode> {
         let bdk = self.key_for_use(bdk, BDKS, KeyUse::Derive)?;
         if bdk.algorithm() != Algorithm::Des || bdk.key().len() != 16 {
             return self.refuse(ErrorCode::KEY_LENGTH, "the BDK must be of double length");
         }
-        let digits = self.ksn_digits(&bdk, descriptor, ksn)?;
+        let digits = self.ksn_digits(&bdk, ksn)?;
         let serial = Ksn::parse(&digits).map(Serial::SingleDes);
         let key = serial.and_then(|serial| self.dukpt.transaction_key(&bdk, serial));
         let key = self.derived(key)?;
@@ -211,15 +206,8 @@ impl DukptOps for Session {
         }
     }
 
-    fn dukpt_mac(
-        &mut self,
-        bdk: KeyHandle,
-        descriptor: [u8; 3],
-        ksn: &[u8],
-        direction: u8,
-        method: u8,
-        message: &[u8],
-    ) -> Result<[u8; 8], ErrorCode> {
+    fn dukpt_mac(&mut self, bdk: KeyHandle, data: DukptMac<'_>) -> Result<[u8; 8], ErrorCode> {
+        let DukptMac { ksn, direction, method, message } = data;
         let usage = DukptUse::of_direction(direction)?;
         let algorithm = match method {
             1 => MacAlgorithm::Alg3,
@@ -230,7 +218,7 @@ impl DukptOps for Session {
         let bdk = self.key_for_use(bdk, BDKS, KeyUse::Derive)?;
         // Algorithm 3 is defined for DES only, so an AES BDK gives a TDES key for it.
         let tdes = algorithm == MacAlgorithm::Alg3;
-        let key = self.dukpt_working_key(&bdk, descriptor, ksn, usage, tdes)?;
+        let key = self.dukpt_working_key(&bdk, ksn, usage, tdes)?;
         let mac = MacKey::new(algorithm, &key).and_then(|key| key.mac(Padding::Method1, message));
         mac.ok().and_then(|mac| mac.first_chunk::<8>().copied()).ok_or(ErrorCode::INTERNAL)
     }
@@ -238,15 +226,11 @@ impl DukptOps for Session {
     fn dukpt_mac_verify(
         &mut self,
         bdk: KeyHandle,
-        descriptor: [u8; 3],
-        ksn: &[u8],
-        direction: u8,
-        method: u8,
-        message: &[u8],
+        data: DukptMac<'_>,
         mac: &[u8],
         right: bool,
     ) -> Result<bool, ErrorCode> {
-        let expected = Zeroizing::new(self.dukpt_mac(bdk, descriptor, ksn, direction, method, message)?);
+        let expected = Zeroizing::new(self.dukpt_mac(bdk, data)?);
         let (left_half, right_half) = expected.split_at(4);
         let expected = match (mac.len(), right) {
             (8, _) => expected.as_slice(),
@@ -260,26 +244,20 @@ impl DukptOps for Session {
 
 impl Session {
     /// The PIN key that a BDK gives for a key serial number.
-    pub(super) fn dukpt_pin_key(
-        &mut self,
-        bdk: KeyHandle,
-        descriptor: [u8; 3],
-        ksn: &[u8],
-    ) -> Result<ClearKey, ErrorCode> {
+    pub(super) fn dukpt_pin_key(&mut self, bdk: KeyHandle, ksn: KsnField<'_>) -> Result<ClearKey, ErrorCode> {
         let bdk = self.key_for_use(bdk, BDKS, KeyUse::Derive)?;
-        self.dukpt_working_key(&bdk, descriptor, ksn, DukptUse::Pin, false)
+        self.dukpt_working_key(&bdk, ksn, DukptUse::Pin, false)
     }
 
     /// The working key of a use: as long as an AES BDK, double-length TDES for a TDES BDK or where `tdes` asks for it.
     fn dukpt_working_key(
         &mut self,
         bdk: &Arc<OpenKey>,
-        descriptor: [u8; 3],
-        ksn: &[u8],
+        ksn: KsnField<'_>,
         usage: DukptUse,
         tdes: bool,
     ) -> Result<ClearKey, ErrorCode> {
-        let digits = self.ksn_digits(bdk, descriptor, ksn)?;
+        let digits = self.ksn_digits(bdk, ksn)?;
         let key = if bdk.algorithm() == Algorithm::Aes {
             let key_type = if tdes { AesKeyType::Tdes2 } else { AesKeyType::aes(bdk.key().len()) };
             AesKsn::parse(&digits).and_then(|ksn| {
@@ -304,14 +282,14 @@ impl Session {
     }
 
     /// The digits of a key serial number, from user storage where the field refers to it.
-    fn ksn_digits(&mut self, bdk: &OpenKey, descriptor: [u8; 3], field: &[u8]) -> Result<Vec<u8>, ErrorCode> {
-        let Some(index) = field.strip_prefix(b"K") else { return Ok(field.to_vec()) };
+    fn ksn_digits(&mut self, bdk: &OpenKey, field: KsnField<'_>) -> Result<Vec<u8>, ErrorCode> {
+        let Some(index) = field.digits.strip_prefix(b"K") else { return Ok(field.digits.to_vec()) };
         let index = core::str::from_utf8(index).ok().and_then(|digits| u16::from_str_radix(digits, 16).ok());
         let index = index.ok_or(ErrorCode::INPUT_DATA)?;
         let len = if bdk.algorithm() == Algorithm::Aes {
             AES_KSN_DIGITS
         } else {
-            let descriptor = KsnDescriptor::parse(&descriptor);
+            let descriptor = KsnDescriptor::parse(&field.descriptor);
             descriptor.or_else(|error| self.refuse(ErrorCode::INPUT_DATA, error.to_string()))?.ksn_len()
         };
         self.stored_item(index, len)

@@ -5,7 +5,7 @@ use super::keys::KeyUse;
 use crate::ClearKey;
 use crate::emv::{self, CardKeyOption, EmvError, PanPsn};
 use crate::mac::Padding;
-use hsm_plugin_sdk::abi::{EmvOps, ErrorCode, KeyHandle, KeyPurpose};
+use hsm_plugin_sdk::abi::{EmvOps, EmvTransaction, ErrorCode, KeyHandle, KeyPurpose};
 use subtle::ConstantTimeEq;
 
 /// Scheme 1: Mastercard session keys. Schemes 0 and 2 compute under the card key itself.
@@ -15,42 +15,25 @@ impl EmvOps for Session {
     fn arqc_verify(
         &mut self,
         mk_ac: KeyHandle,
-        scheme: u8,
-        pan_psn: [u8; 8],
-        atc: [u8; 2],
-        un: [u8; 4],
-        data: &[u8],
+        transaction: EmvTransaction<'_>,
         arqc: [u8; 8],
     ) -> Result<bool, ErrorCode> {
-        let expected = self.cryptogram(mk_ac, scheme, pan_psn, atc, un, data)?;
+        let expected = self.cryptogram(mk_ac, transaction)?;
         Ok(bool::from(expected.ct_eq(&arqc)))
     }
 
     fn arqc_diagnostic(
         &mut self,
         mk_ac: KeyHandle,
-        scheme: u8,
-        pan_psn: [u8; 8],
-        atc: [u8; 2],
-        un: [u8; 4],
-        data: &[u8],
+        transaction: EmvTransaction<'_>,
     ) -> Result<Option<[u8; 8]>, ErrorCode> {
         if !self.authorised("diag.host") {
             return Ok(None);
         }
-        self.cryptogram(mk_ac, scheme, pan_psn, atc, un, data).map(Some)
+        self.cryptogram(mk_ac, transaction).map(Some)
     }
 
-    fn arpc(
-        &mut self,
-        mk_ac: KeyHandle,
-        _scheme: u8,
-        pan_psn: [u8; 8],
-        _atc: [u8; 2],
-        _un: [u8; 4],
-        arqc: [u8; 8],
-        arc: [u8; 2],
-    ) -> Result<[u8; 8], ErrorCode> {
+    fn arpc(&mut self, mk_ac: KeyHandle, pan_psn: [u8; 8], arqc: [u8; 8], arc: [u8; 2]) -> Result<[u8; 8], ErrorCode> {
         // Under the card key in every scheme of KQ, Mastercard's too (card-emv-mac.md 9, point 7).
         let card = self.card_key(mk_ac, &[KeyPurpose::MK_AC], pan_psn)?;
         let answer = card.cipher().map_err(EmvError::from).and_then(|cipher| emv::arpc_method1(&cipher, arqc, arc));
@@ -74,15 +57,8 @@ impl EmvOps for Session {
 }
 
 impl Session {
-    fn cryptogram(
-        &mut self,
-        mk_ac: KeyHandle,
-        scheme: u8,
-        pan_psn: [u8; 8],
-        atc: [u8; 2],
-        un: [u8; 4],
-        data: &[u8],
-    ) -> Result<[u8; 8], ErrorCode> {
+    fn cryptogram(&mut self, mk_ac: KeyHandle, transaction: EmvTransaction<'_>) -> Result<[u8; 8], ErrorCode> {
+        let EmvTransaction { scheme, pan_psn, atc, un, data } = transaction;
         let card = self.card_key(mk_ac, &[KeyPurpose::MK_AC], pan_psn)?;
         let key = if scheme == MASTERCARD {
             let cipher = card.cipher().map_err(|_| ErrorCode::INTERNAL)?;

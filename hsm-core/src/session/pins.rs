@@ -7,9 +7,8 @@ use hsm_pinblock::{
     Account, Account12, AccountUse, ClearBlock, Context, ErrorClass, Format, Pan, PlusField, Translation,
     decipher_iso4, decode, encipher_iso4, encode,
 };
-use hsm_plugin_sdk::abi::{AccountField, AccountForm, ErrorCode, KeyHandle, KeyPurpose, PinHandle, PinOps, VerifyOps};
+use hsm_plugin_sdk::abi::{AccountField, AccountForm, ErrorCode, KeyHandle, KeyPurpose, KsnField, PinHandle, PinOps};
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// What a PIN block may be under: a PIN key, or the PIN key that a BDK gave for a transaction.
@@ -36,6 +35,22 @@ impl PinOps for Session {
             return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, why);
         }
         Ok(())
+    }
+
+    fn tokens_in_translation(&mut self) -> Result<bool, ErrorCode> {
+        Ok(self.state.settings.tokens_in_translation)
+    }
+
+    fn pin_account_change(&mut self, from: AccountField<'_>, to: AccountField<'_>) -> Result<(), ErrorCode> {
+        let (from, to) = (self.account_12(from)?, self.account_12(to)?);
+        if self.state.settings.restrict_pin_blocks && from != to {
+            return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, "PCI PIN forbids a change of the account number");
+        }
+        Ok(())
+    }
+
+    fn account_check(&mut self, account: AccountField<'_>) -> Result<(), ErrorCode> {
+        self.account(account).map(drop)
     }
 
     fn pin_decode(
@@ -98,23 +113,9 @@ impl PinOps for Session {
         Ok(self.pin(pin)?.digits().len() as u8)
     }
 
-    fn pin_dukpt_key(&mut self, bdk: KeyHandle, descriptor: [u8; 3], ksn: &[u8]) -> Result<KeyHandle, ErrorCode> {
-        let key = self.dukpt_pin_key(bdk, descriptor, ksn)?;
+    fn pin_dukpt_key(&mut self, bdk: KeyHandle, ksn: KsnField<'_>) -> Result<KeyHandle, ErrorCode> {
+        let key = self.dukpt_pin_key(bdk, ksn)?;
         self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::PIN_KEY, None).into_transient()))
-    }
-
-    fn pvv_verify(
-        &mut self,
-        pin: PinHandle,
-        pvk: KeyHandle,
-        account: AccountField<'_>,
-        pvki: u8,
-        pvv: [u8; 4],
-    ) -> Result<bool, ErrorCode> {
-        self.pin_verification_allowed()?;
-        let pvk = self.pvk_for_use(pvk, KeyUse::Verify)?;
-        let expected = self.compute_pvv(pin, &pvk, account, pvki)?;
-        Ok(self.verdict(expected.ct_eq(&pvv).into()))
     }
 }
 
@@ -175,16 +176,7 @@ impl Session {
 
     /// The 12 digits that verification algorithms take of any form of account field.
     pub(super) fn account_12(&mut self, field: AccountField<'_>) -> Result<[u8; 12], ErrorCode> {
-        self.account(field)?;
-        let digits = match field.form {
-            AccountForm::Twelve | AccountForm::Plus => field.digits,
-            AccountForm::Pan => field.digits.split_last().map_or(&[][..], |(_, rest)| rest),
-        };
-        let mut twelve = [b'0'; 12];
-        for (to, from) in twelve.iter_mut().rev().zip(digits.iter().rev().filter(|c| c.is_ascii_digit())) {
-            *to = *from;
-        }
-        Ok(twelve)
+        Ok(self.account(field)?.twelve_digits())
     }
 
     /// The whole PAN for format 48; a 12-digit field is taken as it is (pins.md 1.4).

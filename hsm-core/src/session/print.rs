@@ -8,7 +8,7 @@ use crate::lmk::{Lmk, LmkPair};
 use crate::mac::HashAlgorithm;
 use crate::printer::{Document, PRINT_FIELDS, PrintFormat, PrintValues};
 use hsm_plugin_sdk::abi::{
-    AccountField, ErrorCode, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, PinHandle, PrintOps, VerifyOps,
+    AccountField, ErrorCode, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, LmkPinOps, PinHandle, PinOps, PrintOps,
 };
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;

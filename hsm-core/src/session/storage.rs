@@ -43,6 +43,10 @@ impl StorageOps for Session {
         Ok(header.unwrap_or_default().to_vec())
     }
 
+    fn stored_digits(&mut self, index: [u8; 3], len: u16) -> Result<Vec<u8>, ErrorCode> {
+        self.stored_item(storage_index(index)?, len.into())
+    }
+
     fn storage_diebold_check(&mut self, index: u16) -> Result<(), ErrorCode> {
         self.stored_diebold_table(index).map(drop)
     }
@@ -159,4 +163,10 @@ impl Session {
         };
         result.or_else(|error| self.refuse(ErrorCode::new(error.code()), format!("user storage {index:03X}: {error}")))
     }
+}
+
+/// The number of an index of user storage in its three digits.
+pub(super) fn storage_index(digits: [u8; 3]) -> Result<u16, ErrorCode> {
+    let digits = core::str::from_utf8(&digits).map_err(|_| ErrorCode::INPUT_DATA)?;
+    u16::from_str_radix(digits, 16).map_err(|_| ErrorCode::INPUT_DATA)
 }

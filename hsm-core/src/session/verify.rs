@@ -1,16 +1,18 @@
-//! Operations on PIN verification values, offsets and PINs under the LMK.
+//! Operations on PIN verification values and offsets.
 
 use super::Session;
 use super::keys::{KeyUse, OpenKey};
 use super::pins::PVKS;
+use super::storage::storage_index;
 use crate::clear_key::Algorithm;
 use crate::lmk::{Lmk, LmkAlgorithm};
-use crate::lmk_pin::{self, LmkPinError, PinAlgorithm, PinForm};
 use crate::lmk_table::{self, LmkTableError};
-use crate::module::{ChangeEntry, ChangeRole};
 use crate::pin_verify::{self, DecimalisationTable, Offset, PinVerifyError, ValidationData};
 use hsm_pinblock::Pin;
-use hsm_plugin_sdk::abi::{AccountField, ErrorCode, KeyHandle, NaturalPinHandle, PinHandle, VerifyOps};
+use hsm_plugin_sdk::abi::{
+    AccountField, DieboldFields, DieboldTable, ErrorCode, IbmFields, KeyHandle, NaturalPinHandle, PinHandle,
+    StorageOps, VerifyOps,
+};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -21,9 +23,6 @@ pub(super) struct NaturalPin {
     digits: Zeroizing<[u8; 16]>,
     check_length: usize,
 }
-
-/// How often a random PIN that may not be chosen is drawn again. A hundred excluded PINs of 10,000 never need as many.
-const DRAWS: usize = 1000;
 
 /// Key usages of PVKs: for any method, the IBM method, the Visa method (pins.md 1.3).
 const ANY_PVK: [u8; 2] = *b"V0";
@@ -38,28 +37,8 @@ impl VerifyOps for Session {
         Ok(())
     }
 
-    fn account_check(&mut self, account: AccountField<'_>) -> Result<(), ErrorCode> {
-        self.account(account).map(drop)
-    }
-
     fn tokens_in_verification(&mut self) -> Result<bool, ErrorCode> {
         Ok(self.state.settings.tokens_in_verification)
-    }
-
-    fn tokens_in_translation(&mut self) -> Result<bool, ErrorCode> {
-        Ok(self.state.settings.tokens_in_translation)
-    }
-
-    fn pin_account_change(&mut self, from: AccountField<'_>, to: AccountField<'_>) -> Result<(), ErrorCode> {
-        let (from, to) = (self.account_12(from)?, self.account_12(to)?);
-        if self.state.settings.restrict_pin_blocks && from != to {
-            return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, "PCI PIN forbids a change of the account number");
-        }
-        Ok(())
-    }
-
-    fn stored_digits(&mut self, index: [u8; 3], len: u16) -> Result<Vec<u8>, ErrorCode> {
-        self.stored(index, len.into())
     }
 
     fn pvk_pair_check(&mut self, pvk: KeyHandle) -> Result<(), ErrorCode> {
@@ -81,28 +60,39 @@ impl VerifyOps for Session {
         self.compute_pvv(pin, &pvk, account, pvki)
     }
 
+    fn pvv_verify(
+        &mut self,
+        pin: PinHandle,
+        pvk: KeyHandle,
+        account: AccountField<'_>,
+        pvki: u8,
+        pvv: [u8; 4],
+    ) -> Result<bool, ErrorCode> {
+        self.pin_verification_allowed()?;
+        let pvk = self.pvk_for_use(pvk, KeyUse::Verify)?;
+        let expected = self.compute_pvv(pin, &pvk, account, pvki)?;
+        Ok(self.verdict(expected.ct_eq(&pvv).into()))
+    }
+
     fn ibm_natural_pin(
         &mut self,
         pvk: KeyHandle,
-        account: AccountField<'_>,
-        check_length: [u8; 2],
-        table: &[u8],
-        validation_data: &[u8],
+        fields: IbmFields<'_>,
     ) -> Result<(NaturalPinHandle, bool), ErrorCode> {
         let handle = pvk;
         let pvk = self.pvk_of_method(pvk, IBM_PVK)?;
         if pvk.algorithm() != Algorithm::Des {
             return self.refuse(ErrorCode::KEY_LENGTH, "the PVK must be a DES key");
         }
-        let account = self.account_12(account)?;
-        let table = self.decimalisation_table(table)?;
-        let check_length = match check_length {
+        let account = self.account_12(fields.account)?;
+        let table = self.decimalisation_table(fields.table)?;
+        let check_length = match fields.check_length {
             [b'0', c @ b'4'..=b'9'] => usize::from(c - b'0'),
             [b'1', c @ b'0'..=b'2'] => 10 + usize::from(c - b'0'),
             _ => return self.refuse(ErrorCode::INPUT_DATA, "the check length must be 04 to 12"),
         };
         let cipher = pvk.cipher()?;
-        let natural = ValidationData::parse(validation_data, &account)
+        let natural = ValidationData::parse(fields.validation_data, &account)
             .and_then(|data| pin_verify::natural_pin(cipher, &table, &data));
         let digits = natural.or_else(|error| self.refuse(code(&error), error.to_string()))?;
         if self.naturals.len() >= super::MAX_HANDLES {
@@ -151,19 +141,12 @@ impl VerifyOps for Session {
         }
     }
 
-    fn diebold_check(&mut self, table: [u8; 3], _algorithm: [u8; 2]) -> Result<(), ErrorCode> {
-        self.diebold_table(table).map(drop)
+    fn diebold_check(&mut self, table: DieboldTable) -> Result<(), ErrorCode> {
+        self.diebold_table(table.index).map(drop)
     }
 
-    fn diebold_offset(
-        &mut self,
-        pin: PinHandle,
-        table: [u8; 3],
-        algorithm: [u8; 2],
-        account: AccountField<'_>,
-        validation_data: [u8; 16],
-    ) -> Result<[u8; 4], ErrorCode> {
-        let natural = self.diebold_natural_pin(table, algorithm, account, &validation_data)?;
+    fn diebold_offset(&mut self, pin: PinHandle, fields: DieboldFields<'_>) -> Result<[u8; 4], ErrorCode> {
+        let natural = self.diebold_natural_pin(fields)?;
         let pin = self.pin(pin)?;
         let mut offset = [b'0'; 4];
         for ((to, digit), natural) in offset.iter_mut().zip(pin.digits()).zip(*natural) {
@@ -175,26 +158,16 @@ impl VerifyOps for Session {
     fn diebold_verify(
         &mut self,
         pin: PinHandle,
-        table: [u8; 3],
-        algorithm: [u8; 2],
-        account: AccountField<'_>,
-        validation_data: [u8; 16],
+        fields: DieboldFields<'_>,
         offset: [u8; 4],
     ) -> Result<bool, ErrorCode> {
         self.pin_verification_allowed()?;
-        let expected = self.diebold_offset(pin, table, algorithm, account, validation_data)?;
+        let expected = self.diebold_offset(pin, fields)?;
         Ok(self.verdict(expected.ct_eq(&offset).into()))
     }
 
-    fn diebold_pin(
-        &mut self,
-        table: [u8; 3],
-        algorithm: [u8; 2],
-        account: AccountField<'_>,
-        validation_data: [u8; 16],
-        offset: [u8; 4],
-    ) -> Result<PinHandle, ErrorCode> {
-        let mut digits = self.diebold_natural_pin(table, algorithm, account, &validation_data)?;
+    fn diebold_pin(&mut self, fields: DieboldFields<'_>, offset: [u8; 4]) -> Result<PinHandle, ErrorCode> {
+        let mut digits = self.diebold_natural_pin(fields)?;
         for (digit, offset) in digits.iter_mut().zip(offset) {
             *digit = (*digit + offset.wrapping_sub(b'0') % 10) % 10;
         }
@@ -210,134 +183,11 @@ impl VerifyOps for Session {
         Ok(self.verdict(same.into()))
     }
 
-    fn pin_may_be_chosen(&mut self, pin: PinHandle, excluded: Option<(u8, u8, &[u8])>) -> Result<(), ErrorCode> {
-        let pin = self.pin(pin)?.clone();
-        if let Some(table) = excluded {
-            self.excluded_table(table, pin.len())?;
-        }
-        if self.is_weak(&pin, excluded) {
-            return self.refuse(WEAK_PIN, "the PIN may not be chosen");
-        }
-        Ok(())
-    }
-
-    fn pin_random(&mut self, length: u8, excluded: Option<(u8, u8, &[u8])>) -> Result<PinHandle, ErrorCode> {
-        let length = usize::from(length);
-        let longest = match self.lmk()?.algorithm() {
-            LmkAlgorithm::Aes256 => Pin::MAX_LEN,
-            _ => self.pin_form().digits - 1,
-        };
-        if !(Pin::MIN_LEN..=longest).contains(&length) {
-            return self.refuse(ErrorCode::PIN_LENGTH, format!("a PIN has 4 to {longest} digits here"));
-        }
-        if let Some(table) = excluded {
-            self.excluded_table(table, length)?;
-        }
-        for _ in 0..DRAWS {
-            let pin = self.draw_pin(length)?;
-            if !self.is_weak(&pin, excluded) {
-                return self.hold_pin(pin);
-            }
-        }
-        self.refuse(WEAK_PIN, "too many PINs are excluded")
-    }
-
-    fn excluded_pins_load(&mut self, count: u8, length: u8, digits: &[u8]) -> Result<(), ErrorCode> {
-        self.require_named("pin.excluded.host")?;
-        self.excluded_table((count, length, digits), length.into())?;
-        if !pin_verify::PIN_LENGTHS.contains(&length.into()) {
-            return self.refuse(EXCLUDED_PIN_LENGTH, "a PIN has 4 to 12 digits");
-        }
-        self.module.pins().load_excluded(length, digits);
-        Ok(())
-    }
-
-    fn lmk_pin_digits(&mut self) -> Result<u8, ErrorCode> {
-        Ok(self.pin_form().digits as u8)
-    }
-
-    fn lmk_pin_encrypt(&mut self, pin: PinHandle, account: AccountField<'_>) -> Result<Vec<u8>, ErrorCode> {
-        let account = self.account_12(account)?;
-        let field = lmk_pin::encrypt(self.lmk()?, self.pin_form(), &account, self.pin(pin)?);
-        self.or_refuse_pin(field)
-    }
-
-    fn lmk_pin_decrypt(&mut self, field: &[u8], account: AccountField<'_>) -> Result<PinHandle, ErrorCode> {
-        let lmk = self.lmk()?.clone();
-        if lmk.algorithm() != LmkAlgorithm::Aes256 && !field.starts_with(b"J") && field.len() != self.pin_form().digits
-        {
-            return self
-                .refuse(ErrorCode::LMK_PIN_INVALID, "a PIN under the LMK has one digit more than the PIN length");
-        }
-        self.open_lmk_pin(&lmk, field, account)
-    }
-
-    fn old_lmk_pin_decrypt(&mut self, field: &[u8], account: AccountField<'_>) -> Result<PinHandle, ErrorCode> {
-        let lmk = self.old_lmk()?;
-        self.open_lmk_pin(&lmk, field, account)
-    }
-
-    fn lmk_pin_to_algorithm_b(&mut self, field: &[u8], account: AccountField<'_>) -> Result<Vec<u8>, ErrorCode> {
-        if self.state.settings.pin_algorithm != PinAlgorithm::B {
-            return self.refuse(ErrorCode::NOT_AUTHORISED, "the PIN encryption algorithm is not B (Racal)");
-        }
-        self.require_named("pin.algorithm.host")?;
-        let account = self.account_12(account)?;
-        let lmk = self.lmk()?.clone();
-        let form = self.pin_form();
-        let translated = lmk_pin::decrypt(&lmk, PinForm { algorithm: PinAlgorithm::A, ..form }, &account, field)
-            .and_then(|pin| lmk_pin::encrypt(&lmk, form, &account, &pin));
-        self.or_refuse_pin(translated)
-    }
-
-    fn lmk_pin_account_change_allowed(&mut self) -> Result<(), ErrorCode> {
-        if !self.state.settings.lmk_pin_account_change {
-            return self.refuse(ErrorCode::NOT_AUTHORISED, "translation of the account number is disabled");
-        }
-        Ok(())
-    }
-
-    fn clear_pins_allowed(&mut self) -> Result<(), ErrorCode> {
-        if !self.state.settings.clear_pins {
-            return self.refuse(ErrorCode::NOT_AUTHORISED, "clear PINs are disabled");
-        }
-        self.require_named("pin.clear.host")
-    }
-
-    fn pin_from_clear(&mut self, field: &[u8]) -> Result<PinHandle, ErrorCode> {
-        self.clear_pins_allowed()?;
-        let digits = field.iter().rposition(|c| !c.eq_ignore_ascii_case(&b'F')).map_or(&[][..], |last| &field[..=last]);
-        match Pin::from_digits(digits) {
-            Ok(pin) => self.hold_pin(pin),
-            Err(error) => self.refuse(ErrorCode::new(error.class().host_error()), error.to_string()),
-        }
-    }
-
-    fn pin_to_clear(&mut self, pin: PinHandle) -> Result<Vec<u8>, ErrorCode> {
-        self.clear_pins_allowed()?;
-        let pin = self.pin(pin)?;
-        let mut field = vec![b'F'; self.pin_form().digits.max(pin.len())];
-        for (to, digit) in field.iter_mut().zip(pin.digits()) {
-            *to = b'0' + digit;
-        }
-        Ok(field)
-    }
-
-    fn reference_number(&mut self, account: AccountField<'_>) -> Result<[u8; 12], ErrorCode> {
-        let account = self.account_12(account)?;
-        let number = lmk_pin::reference_number(self.lmk()?, &account);
-        self.or_refuse_pin(number)
-    }
-
     fn decimalisation_table_translate(&mut self, field: &[u8]) -> Result<Vec<u8>, ErrorCode> {
         let old = self.old_lmk()?;
         self.translate_table(&old, field)
     }
 }
-
-const EXCLUDED_COUNT: ErrorCode = ErrorCode::COMPONENT_COUNT;
-const EXCLUDED_PIN_LENGTH: ErrorCode = ErrorCode::CERTIFICATE_HEADER;
-const WEAK_PIN: ErrorCode = ErrorCode::OAEP_HASH;
 
 impl Session {
     /// Takes note of a verification: a failure counts for fraud detection.
@@ -378,28 +228,15 @@ impl Session {
         }
     }
 
-    /// Hexadecimal digits from user storage: `len` of them from an index of 3 hexadecimal digits on.
     /// A decimalisation table field from user storage. That of an AES LMK may have been stored with its tag, in a slot of variable size.
     fn stored_table(&mut self, index: [u8; 3], aes: bool) -> Result<Vec<u8>, ErrorCode> {
         if !aes {
-            return self.stored(index, 16);
+            return self.stored_digits(index, 16);
         }
         let whole = self.module.storage().slots.read(storage_index(index)?, 1).unwrap_or_default();
         match whole.first() {
             Some(b'L') if whole.len() == 33 => Ok(whole),
-            _ => Ok([b"L", self.stored(index, 32)?.as_slice()].concat()),
-        }
-    }
-
-    fn stored(&mut self, index: [u8; 3], len: usize) -> Result<Vec<u8>, ErrorCode> {
-        self.stored_item(storage_index(index)?, len)
-    }
-
-    /// The LMK in key change storage.
-    fn old_lmk(&mut self) -> Result<Arc<Lmk>, ErrorCode> {
-        match self.state.lmks.change_storage.get(&self.lmk_id) {
-            Some(ChangeEntry { lmk, role: ChangeRole::Old }) => Ok(lmk.clone()),
-            _ => self.refuse(ErrorCode::KEY_CHANGE_STORAGE, "no old LMK is in key change storage"),
+            _ => Ok([b"L", self.stored_digits(index, 32)?.as_slice()].concat()),
         }
     }
 
@@ -408,26 +245,6 @@ impl Session {
         let natural = self.naturals.get(handle.index() as usize).ok_or(ErrorCode::INTERNAL)?.clone();
         self.key_for_use(natural.pvk, PVKS, usage)?;
         Ok(natural)
-    }
-
-    fn pin_form(&self) -> PinForm {
-        let settings = &self.state.settings;
-        PinForm {
-            mode: settings.lmk_pin_mode,
-            algorithm: settings.pin_algorithm,
-            digits: usize::from(settings.pin_length).clamp(Pin::MIN_LEN, Pin::MAX_LEN) + 1,
-        }
-    }
-
-    fn open_lmk_pin(&mut self, lmk: &Lmk, field: &[u8], account: AccountField<'_>) -> Result<PinHandle, ErrorCode> {
-        let account = self.account_12(account)?;
-        let pin = lmk_pin::decrypt(lmk, self.pin_form(), &account, field);
-        let pin = self.or_refuse_pin(pin)?;
-        self.hold_pin(pin)
-    }
-
-    fn or_refuse_pin<T>(&mut self, result: Result<T, LmkPinError>) -> Result<T, ErrorCode> {
-        result.or_else(|error| self.refuse(ErrorCode::new(error.code()), format!("PIN under the LMK: {error}")))
     }
 
     fn or_refuse_table<T>(&mut self, result: Result<T, LmkTableError>) -> Result<T, ErrorCode> {
@@ -480,70 +297,12 @@ impl Session {
         Ok(table)
     }
 
-    fn diebold_natural_pin(
-        &mut self,
-        table: [u8; 3],
-        algorithm: [u8; 2],
-        account: AccountField<'_>,
-        validation_data: &[u8; 16],
-    ) -> Result<Zeroizing<[u8; 4]>, ErrorCode> {
-        let account = self.account_12(account)?;
-        let table = self.diebold_table(table)?;
-        Ok(Zeroizing::new(diebold_test_digits(&table, algorithm, &account, validation_data)))
+    fn diebold_natural_pin(&mut self, fields: DieboldFields<'_>) -> Result<Zeroizing<[u8; 4]>, ErrorCode> {
+        let account = self.account_12(fields.account)?;
+        let DieboldTable { index, algorithm } = fields.table;
+        let table = self.diebold_table(index)?;
+        Ok(Zeroizing::new(diebold_test_digits(&table, algorithm, &account, &fields.validation_data)))
     }
-
-    /// Checks a table of excluded PINs against itself (03) and against the length of a PIN (81).
-    fn excluded_table(&mut self, (count, length, digits): (u8, u8, &[u8]), pin: usize) -> Result<(), ErrorCode> {
-        if usize::from(count) * usize::from(length) != digits.len() || !digits.iter().all(u8::is_ascii_digit) {
-            return self.refuse(EXCLUDED_COUNT, "there are not as many excluded PINs as the count says");
-        }
-        if usize::from(length) != pin {
-            return self.refuse(EXCLUDED_PIN_LENGTH, "the excluded PINs have another length than the PIN");
-        }
-        Ok(())
-    }
-
-    fn is_weak(&self, pin: &Pin, excluded: Option<(u8, u8, &[u8])>) -> bool {
-        let checks = self.state.settings.weak_pin_checks;
-        let mut ascii = Zeroizing::new([0; Pin::MAX_LEN]);
-        let ascii = pin.write_ascii(&mut ascii);
-        let same = |other: &[u8]| bool::from(other.ct_eq(ascii));
-        let local = excluded.is_some_and(|(_, length, digits)| digits.chunks(usize::from(length).max(1)).any(same));
-        (checks.local && local)
-            || (checks.global && self.module.pins().excludes(pin.len() as u8, same))
-            || (checks.rules && is_regular(pin.digits()))
-    }
-
-    fn draw_pin(&mut self, length: usize) -> Result<Pin, ErrorCode> {
-        let mut digits = Zeroizing::new([0u8; Pin::MAX_LEN]);
-        for digit in digits.iter_mut().take(length) {
-            // 250 is a multiple of ten: what is below it gives every digit equally often.
-            *digit = loop {
-                let mut byte = [0];
-                self.random.fill_bytes(&mut byte);
-                if byte[0] < 250 {
-                    break byte[0] % 10;
-                }
-            };
-        }
-        Pin::from_values(digits.get(..length).unwrap_or_default()).map_err(|_| ErrorCode::PIN_LENGTH)
-    }
-}
-
-/// The number of an index of user storage in its three digits.
-fn storage_index(digits: [u8; 3]) -> Result<u16, ErrorCode> {
-    let digits = core::str::from_utf8(&digits).map_err(|_| ErrorCode::INPUT_DATA)?;
-    u16::from_str_radix(digits, 16).map_err(|_| ErrorCode::INPUT_DATA)
-}
-
-/// One digit repeated, or digits that count up or down.
-fn is_regular(digits: &[u8]) -> bool {
-    [0, 1, 9].into_iter().any(|step| {
-        digits.windows(2).all(|pair| match pair {
-            [a, b] => (a + step) % 10 == *b,
-            _ => false,
-        })
-    })
 }
 
 /// The emulator's stand-in for the Diebold algorithm, which is not public: algorithm number, validation data and account drive a walk
@@ -571,10 +330,9 @@ fn code(error: &PinVerifyError) -> ErrorCode {
 mod tests {
     use super::*;
     use crate::{LmkSlots, SecurityModule, Settings};
-    use hsm_plugin_sdk::abi::AccountForm;
 
     #[test]
-    fn tables_and_pins_from_another_lmk() {
+    fn tables_from_another_lmk() {
         let slots = LmkSlots { slots: [(0, Arc::new(Lmk::test_variant()))].into(), ..LmkSlots::default() };
         let mut session = Session::new(SecurityModule::new(slots, Settings::default()));
         let (aes, tdes) = (Lmk::test_keyblock_aes(), Lmk::test_keyblock_tdes());
@@ -585,27 +343,6 @@ mod tests {
         let weak = DecimalisationTable::from_digits(b"0000000000000000").unwrap();
         let weak = lmk_table::encrypt(&tdes, &weak).unwrap();
         assert_eq!(session.translate_table(&tdes, &weak), Err(ErrorCode::DECIMALISATION_TABLE));
-
-        let account = AccountField { form: AccountForm::Twelve, digits: b"550000025321" };
-        let pin = Pin::from_digits(b"1234").unwrap();
-        let stored = lmk_pin::encrypt(&aes, session.pin_form(), b"550000025321", &pin).unwrap();
-        let handle = session.open_lmk_pin(&aes, &stored, account).unwrap();
-        assert_eq!(session.lmk_pin_encrypt(handle, account).unwrap(), b"01234");
-        // Another PIN length than the device has now.
-        let handle = session.open_lmk_pin(&tdes, b"01234FFFF", account).unwrap();
-        assert_eq!(session.lmk_pin_encrypt(handle, account).unwrap(), b"01234");
-        let handle = session.open_lmk_pin(&tdes, b"0123456", account).unwrap();
-        assert_eq!(session.lmk_pin_encrypt(handle, account), Err(ErrorCode::INPUT_DATA));
-    }
-
-    #[test]
-    fn regular_pins_repeat_or_count() {
-        for pin in [&[1, 1, 1, 1][..], &[1, 2, 3, 4], &[8, 9, 0, 1], &[4, 3, 2, 1], &[0, 9, 8, 7, 6]] {
-            assert!(is_regular(pin), "{pin:?}");
-        }
-        for pin in [&[1, 2, 3, 5][..], &[1, 1, 2, 2], &[1, 2, 1, 2], &[1, 3, 5, 7]] {
-            assert!(!is_regular(pin), "{pin:?}");
-        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Attributes of a key block as a request gives them.
 
-use super::wire::{Reader, Wire};
+use super::wire::structs;
 
 /// What a group of key block attributes says of a key (host.md 1.4). Each command's group has some of these fields; the others are
 /// `None`. The host checks the values.
@@ -39,31 +39,11 @@ impl core::fmt::Debug for KeyAttributes<'_> {
     }
 }
 
-impl<'a> Wire<'a> for KeyAttributes<'a> {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.usage.put(out);
-        self.algorithm.put(out);
-        self.mode.put(out);
-        self.key_version.put(out);
-        self.exportability.put(out);
-        self.optional_count.put(out);
-        self.optional_blocks.put(out);
-    }
-    fn get(from: &mut Reader<'a>) -> Option<Self> {
-        Some(Self {
-            usage: Wire::get(from)?,
-            algorithm: Wire::get(from)?,
-            mode: Wire::get(from)?,
-            key_version: Wire::get(from)?,
-            exportability: Wire::get(from)?,
-            optional_count: Wire::get(from)?,
-            optional_blocks: Wire::get(from)?,
-        })
-    }
-}
+structs! { KeyAttributes<'a> { usage, algorithm, mode, key_version, exportability, optional_count, optional_blocks } }
 
 #[cfg(test)]
 mod tests {
+    use super::super::wire::{Reader, Wire};
     use super::*;
 
     #[test]

@@ -7,7 +7,9 @@ mod card;
 mod dukpt;
 mod emv;
 mod keys;
+mod lmk_pins;
 mod migration;
+mod pin_choice;
 mod pins;
 mod print;
 mod storage;
@@ -23,7 +25,9 @@ pub use card::CardOps;
 pub use dukpt::DukptOps;
 pub use emv::EmvOps;
 pub use keys::KeyOps;
+pub use lmk_pins::LmkPinOps;
 pub use migration::MigrationOps;
+pub use pin_choice::PinChoiceOps;
 pub use pins::PinOps;
 pub use print::PrintOps;
 pub use storage::StorageOps;
@@ -54,7 +58,9 @@ families! {
     dukpt DukptOps,
     emv EmvOps,
     keys KeyOps,
+    lmk_pins LmkPinOps,
     migration MigrationOps,
+    pin_choice PinChoiceOps,
     pins PinOps,
     print PrintOps,
     storage StorageOps,
@@ -110,7 +116,6 @@ macro_rules! host_operations {
             $(
                 #[doc = $summary]
                 $(#[$doc])*
-                #[allow(clippy::too_many_arguments, reason = "an operation takes what its command's fields give")]
                 fn $name(&mut self, $($arg: $ty),*) -> Result<$ret, $crate::abi::ErrorCode>;
             )*
         }
@@ -147,7 +152,6 @@ macro_rules! host_operations {
             $(
                 #[doc = $summary]
                 $(#[$doc])*
-                #[allow(clippy::too_many_arguments, reason = "an operation takes what its command's fields give")]
                 #[allow(unused_mut, reason = "operations without arguments")]
                 #[inline]
                 pub fn $name(&self, $($arg: $ty),*) -> Result<$ret, $crate::abi::ErrorCode> {

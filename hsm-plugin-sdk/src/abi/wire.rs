@@ -121,6 +121,21 @@ impl<'a, T: Wire<'a>> Wire<'a> for Option<T> {
     }
 }
 
+/// Implements [`Wire`] for structs: their fields in the order named.
+macro_rules! structs {
+    ($($ty:ty { $($field:ident),* })*) => {$(
+        impl<'a> $crate::abi::wire::Wire<'a> for $ty {
+            fn put(&self, out: &mut Vec<u8>) {
+                $($crate::abi::wire::Wire::put(&self.$field, out);)*
+            }
+            fn get(from: &mut $crate::abi::wire::Reader<'a>) -> Option<Self> {
+                Some(Self { $($field: $crate::abi::wire::Wire::get(from)?),* })
+            }
+        }
+    )*};
+}
+pub(super) use structs;
+
 macro_rules! tuples {
     ($($part:ident)*) => {
         impl<'a, $($part: Wire<'a>),*> Wire<'a> for ($($part,)*) {

@@ -1,32 +1,7 @@
 //! Fields of PIN commands (pins.md section 1).
 
 use super::{Request, unhex};
-use crate::{AccountField, AccountForm, FieldKind, KeyPurpose, Result};
-
-/// A table of PINs that may not be chosen, as a request carries it (pins.md 1.8).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ExcludedPins<'h> {
-    /// How many PINs the field says that there are.
-    pub count: u8,
-    /// Number of digits of each PIN.
-    pub length: u8,
-    /// The PINs, one after the other. Whether they are `count` is for the host to check.
-    pub digits: &'h [u8],
-}
-
-impl core::fmt::Debug for ExcludedPins<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "ExcludedPins {{ {} of {} digits }}", self.count, self.length)
-    }
-}
-
-impl<'h> ExcludedPins<'h> {
-    /// The table as host operations take it: count, length of each PIN, digits.
-    #[must_use]
-    pub fn parts(table: Option<Self>) -> Option<(u8, u8, &'h [u8])> {
-        table.map(|table| (table.count, table.length, table.digits))
-    }
-}
+use crate::{AccountField, AccountForm, DieboldTable, ExcludedPins, FieldKind, IbmFields, KeyPurpose, Result};
 
 impl<'h> Request<'h> {
     /// Reads the key type field of a command that takes a PIN block under a ZPK or a TPK: `001`, `002` or `70D`, or `FFF` for what the
@@ -147,6 +122,20 @@ impl<'h> Request<'h> {
         self.text("PIN validation data", len)
     }
 
+    /// Reads check length, account number, decimalisation table and validation data. `formats` are those of the command's PIN blocks;
+    /// they decide the form of the account field.
+    ///
+    /// # Errors
+    /// 15 for a short field or wrong characters.
+    pub fn ibm_fields(&mut self, formats: &[[u8; 2]]) -> Result<IbmFields<'h>> {
+        Ok(IbmFields {
+            check_length: self.digit_array("Check length")?,
+            account: self.account("Account number", formats)?,
+            table: self.decimalisation_table("Decimalisation table")?,
+            validation_data: self.validation_data()?,
+        })
+    }
+
     /// Reads an IBM offset: 12 characters, digits filled with `F` on the right.
     ///
     /// # Errors
@@ -170,6 +159,27 @@ impl<'h> Request<'h> {
         let at = self.offset();
         let digits = self.hex_digits(name, 3)?;
         self.array(name, at, digits)
+    }
+
+    /// Reads the pointer to a Diebold table, `K` and 3H, and the algorithm number, 2H.
+    ///
+    /// # Errors
+    /// 15 for a short field or wrong characters.
+    pub fn diebold_table(&mut self) -> Result<DieboldTable> {
+        let index = self.table_pointer("Diebold table pointer")?;
+        let at = self.offset();
+        let algorithm = self.hex_digits("Algorithm number", 2)?;
+        Ok(DieboldTable { index, algorithm: self.array("Algorithm number", at, algorithm)? })
+    }
+
+    /// Reads the validation data of the Diebold method, 16 characters.
+    ///
+    /// # Errors
+    /// 15 for a short field or a control character.
+    pub fn diebold_validation_data(&mut self) -> Result<[u8; 16]> {
+        let at = self.offset();
+        let data = self.text("Validation data", 16)?;
+        self.array("Validation data", at, data)
     }
 
     /// Reads the optional table of excluded PINs: `*`, count 2N, PIN length 2N, and the PINs (pins.md 1.8).

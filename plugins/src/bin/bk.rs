@@ -18,7 +18,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::pins::{IbmFields, ibm_response};
+use hsm_plugins::pins::ibm_response;
 
 command! {
     code: "BK",
@@ -32,17 +32,17 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let pvk = req.key("PVK", KeyPurpose::PVK)?;
     let block = req.pin_block("PIN block", &key)?;
     let format = req.digit_array("PIN block format")?;
-    let ibm = IbmFields::read(req, &[format])?;
+    let ibm = req.ibm_fields(&[format])?;
     let excluded = req.excluded_pins()?;
     req.end()?;
 
     let key = hsm.open_source(&key)?;
     let pvk = hsm.open_destination(&pvk)?;
     hsm.pin_format(format)?;
-    let (natural, long_pvk) = ibm.natural_pin(hsm, pvk)?;
+    let (natural, long_pvk) = hsm.ibm_natural_pin(pvk, ibm)?;
     let pin = hsm.pin_decode(key, format, &block, ibm.account)?;
     let offset = hsm.ibm_offset(pin, natural)?;
-    hsm.pin_may_be_chosen(pin, ExcludedPins::parts(excluded))?;
+    hsm.pin_may_be_chosen(pin, excluded)?;
     let mut resp = ibm_response(hsm, long_pvk);
     resp.secret("Offset", offset);
     Ok(resp)

@@ -18,9 +18,9 @@ command! {
 }
 
 fn load<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
-    let ExcludedPins { count, length, digits } = req.excluded_pin_table()?;
+    let excluded = req.excluded_pin_table()?;
     req.end()?;
 
-    hsm.excluded_pins_load(count, length, digits)?;
+    hsm.excluded_pins_load(excluded)?;
     Ok(hsm.response())
 }

@@ -14,7 +14,6 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::pins::{DieboldTable, diebold_validation_data};
 
 command! {
     code: "CE",
@@ -23,18 +22,19 @@ command! {
 }
 
 fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
-    let diebold = DieboldTable::read(req)?;
+    let table = req.diebold_table()?;
     let pin = req.lmk_pin("PIN under the LMK")?;
     let account = req.account_12("Account number")?;
-    let validation_data = diebold_validation_data(req)?;
+    let validation_data = req.diebold_validation_data()?;
+    let diebold = DieboldFields { table, account, validation_data };
     let excluded = req.excluded_pins()?;
     req.end()?;
 
     hsm.account_check(account)?;
-    diebold.check(hsm)?;
+    hsm.diebold_check(table)?;
     let pin = hsm.lmk_pin_decrypt(pin, account)?;
-    hsm.pin_may_be_chosen(pin, ExcludedPins::parts(excluded))?;
+    hsm.pin_may_be_chosen(pin, excluded)?;
     let mut resp = hsm.response();
-    resp.secret("Offset", hsm.diebold_offset(pin, diebold.pointer, diebold.algorithm, account, validation_data)?);
+    resp.secret("Offset", hsm.diebold_offset(pin, diebold)?);
     Ok(resp)
 }

@@ -31,14 +31,14 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let bdk = req.bdk("BDK")?;
     let pvk = req.key("PVK", KeyPurpose::PVK)?;
     let terminal = dukpt::LegacyPin::read(req, bdk)?;
-    let ibm = pins::IbmFields::read(req, &[])?;
+    let ibm = req.ibm_fields(&[])?;
     let offset = req.pin_offset()?;
     req.end()?;
 
     let bdk = terminal.open_bdk(hsm)?;
     let pvk = hsm.open_destination(&pvk)?;
     let key = terminal.key(hsm, bdk)?;
-    let (natural, long_pvk) = ibm.natural_pin(hsm, pvk)?;
+    let (natural, long_pvk) = hsm.ibm_natural_pin(pvk, ibm)?;
     let pin = terminal.decode(hsm, key, ibm.account)?;
     pins::verified(hsm.ibm_verify(pin, natural, offset)?)?;
     Ok(pins::ibm_response(hsm, long_pvk))

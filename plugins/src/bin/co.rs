@@ -26,18 +26,19 @@ command! {
 fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     hsm.pin_verification_allowed()?;
     let bdk = req.bdk("BDK")?;
-    let diebold = pins::DieboldTable::read(req)?;
+    let table = req.diebold_table()?;
     let terminal = dukpt::LegacyPin::read(req, bdk)?;
     let account = req.account_12("Account number")?;
-    let validation_data = pins::diebold_validation_data(req)?;
+    let validation_data = req.diebold_validation_data()?;
+    let diebold = DieboldFields { table, account, validation_data };
     let offset = req.secret_digit_array("Offset")?;
     req.end()?;
 
     let bdk = terminal.open_bdk(hsm)?;
     let key = terminal.key(hsm, bdk)?;
     hsm.account_check(account)?;
-    diebold.check(hsm)?;
+    hsm.diebold_check(table)?;
     let pin = terminal.decode(hsm, key, account)?;
-    pins::verified(hsm.diebold_verify(pin, diebold.pointer, diebold.algorithm, account, validation_data, offset)?)?;
+    pins::verified(hsm.diebold_verify(pin, diebold, offset)?)?;
     Ok(hsm.response())
 }

@@ -47,7 +47,7 @@ fn change<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let current = hsm.pin_decode(key, format, &current, account)?;
     verified(hsm.pvv_verify(current, pvk, account, pvki, pvv)?)?;
     let new = hsm.pin_decode(key, format, &new, account)?;
-    hsm.pin_may_be_chosen(new, ExcludedPins::parts(excluded))?;
+    hsm.pin_may_be_chosen(new, excluded)?;
     let mut resp = hsm.response();
     resp.secret("PVV", hsm.pvv(new, pvk, account, pvki)?);
     Ok(resp)

@@ -15,7 +15,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::pins::{IbmFields, ibm_response};
+use hsm_plugins::pins::ibm_response;
 
 command! {
     code: "DE",
@@ -26,15 +26,15 @@ command! {
 fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let pvk = req.key("PVK", KeyPurpose::PVK)?;
     let pin = req.lmk_pin("PIN under the LMK")?;
-    let ibm = IbmFields::read(req, &[])?;
+    let ibm = req.ibm_fields(&[])?;
     let excluded = req.excluded_pins()?;
     req.end()?;
 
     let pvk = hsm.open_source(&pvk)?;
-    let (natural, long_pvk) = ibm.natural_pin(hsm, pvk)?;
+    let (natural, long_pvk) = hsm.ibm_natural_pin(pvk, ibm)?;
     let pin = hsm.lmk_pin_decrypt(pin, ibm.account)?;
     let offset = hsm.ibm_offset(pin, natural)?;
-    hsm.pin_may_be_chosen(pin, ExcludedPins::parts(excluded))?;
+    hsm.pin_may_be_chosen(pin, excluded)?;
     let mut resp = ibm_response(hsm, long_pvk);
     resp.secret("Offset", offset);
     Ok(resp)

@@ -32,7 +32,7 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     hsm.pvk_pair_check(pvk)?;
     hsm.account_check(account)?;
     let pin = hsm.lmk_pin_decrypt(pin, account)?;
-    hsm.pin_may_be_chosen(pin, ExcludedPins::parts(excluded))?;
+    hsm.pin_may_be_chosen(pin, excluded)?;
     let mut resp = hsm.response();
     resp.secret("PVV", hsm.pvv(pin, pvk, account, pvki)?);
     Ok(resp)

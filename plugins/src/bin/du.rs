@@ -20,7 +20,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::pins::{IbmFields, ibm_response, verified};
+use hsm_plugins::pins::{ibm_response, verified};
 
 command! {
     code: "DU",
@@ -35,7 +35,7 @@ fn change<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let pvk = req.key("PVK", KeyPurpose::PVK)?;
     let current = req.pin_block("Current PIN block", &key)?;
     let format = req.digit_array("PIN block format")?;
-    let ibm = IbmFields::read(req, &[format])?;
+    let ibm = req.ibm_fields(&[format])?;
     let current_offset = req.pin_offset()?;
     let new = req.pin_block("New PIN block", &key)?;
     let excluded = req.excluded_pins()?;
@@ -44,12 +44,12 @@ fn change<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let key = hsm.open_source(&key)?;
     let pvk = hsm.open_destination(&pvk)?;
     hsm.pin_format(format)?;
-    let (natural, long_pvk) = ibm.natural_pin(hsm, pvk)?;
+    let (natural, long_pvk) = hsm.ibm_natural_pin(pvk, ibm)?;
     let current = hsm.pin_decode(key, format, &current, ibm.account)?;
     verified(hsm.ibm_verify(current, natural, current_offset)?)?;
     let new = hsm.pin_decode(key, format, &new, ibm.account)?;
     let offset = hsm.ibm_offset(new, natural)?;
-    hsm.pin_may_be_chosen(new, ExcludedPins::parts(excluded))?;
+    hsm.pin_may_be_chosen(new, excluded)?;
     let mut resp = ibm_response(hsm, long_pvk);
     resp.secret("Offset", offset);
     Ok(resp)

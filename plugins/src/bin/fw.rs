@@ -40,7 +40,7 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     hsm.pin_format(format)?;
     hsm.account_check(account)?;
     let pin = hsm.pin_decode(key, format, &block, account)?;
-    hsm.pin_may_be_chosen(pin, ExcludedPins::parts(excluded))?;
+    hsm.pin_may_be_chosen(pin, excluded)?;
     let mut resp = hsm.response();
     resp.secret("PVV", hsm.pvv(pin, pvk, account, pvki)?);
     Ok(resp)

@@ -37,9 +37,9 @@ fn translate_pin<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h
 
     let bdk = hsm.open_source(&bdk)?;
     let destination = hsm.open_destination(&key)?;
-    let source = hsm.pin_dukpt_key(bdk, source.descriptor, source.digits)?;
+    let source = hsm.pin_dukpt_key(bdk, source)?;
     let destination = match ksn {
-        Some(ksn) => hsm.pin_dukpt_key(destination, ksn.descriptor, ksn.digits)?,
+        Some(ksn) => hsm.pin_dukpt_key(destination, ksn)?,
         None => destination,
     };
     hsm_plugins::dukpt::check_format(hsm, from)?;

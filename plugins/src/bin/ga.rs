@@ -13,7 +13,6 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::pins::{DieboldTable, diebold_validation_data};
 
 command! {
     code: "GA",
@@ -22,14 +21,15 @@ command! {
 }
 
 fn derive<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
-    let diebold = DieboldTable::read(req)?;
+    let table = req.diebold_table()?;
     let offset = req.secret_digit_array("Offset")?;
     let account = req.account_12("Account number")?;
-    let validation_data = diebold_validation_data(req)?;
+    let validation_data = req.diebold_validation_data()?;
+    let diebold = DieboldFields { table, account, validation_data };
     req.end()?;
 
     hsm.account_check(account)?;
-    diebold.check(hsm)?;
-    let pin = hsm.diebold_pin(diebold.pointer, diebold.algorithm, account, validation_data, offset)?;
+    hsm.diebold_check(table)?;
+    let pin = hsm.diebold_pin(diebold, offset)?;
     hsm_plugins::pins::lmk_pin_response(hsm, pin, account)
 }

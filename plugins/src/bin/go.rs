@@ -23,7 +23,7 @@
 
 use hsm_plugin_sdk::prelude::*;
 
-use hsm_plugins::{dukpt, pins};
+use hsm_plugins::dukpt;
 
 command! {
     code: "GO",
@@ -37,7 +37,7 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let bdk = req.bdk("BDK")?;
     let pvk = req.key("PVK", KeyPurpose::PVK)?;
     let terminal = dukpt::TerminalPin::read(req, bdk)?;
-    let ibm = pins::IbmFields::read(req, &[terminal.format])?;
+    let ibm = req.ibm_fields(&[terminal.format])?;
     let offset = req.pin_offset()?;
     let mac = mode.read_mac(req)?;
     req.end()?;
@@ -46,7 +46,7 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let pvk = hsm.open_destination(&pvk)?;
     let key = terminal.key(hsm, bdk)?;
     dukpt::check_format(hsm, terminal.format)?;
-    let (natural, long_pvk) = ibm.natural_pin(hsm, pvk)?;
+    let (natural, long_pvk) = hsm.ibm_natural_pin(pvk, ibm)?;
     let pin = terminal.decode(hsm, key, ibm.account)?;
     let verified = hsm.ibm_verify(pin, natural, offset)?;
     dukpt::answer(hsm, verified, long_pvk, bdk, &terminal, mac)

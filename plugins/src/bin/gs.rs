@@ -21,7 +21,7 @@
 
 use hsm_plugin_sdk::prelude::*;
 
-use hsm_plugins::{dukpt, pins};
+use hsm_plugins::dukpt;
 
 command! {
     code: "GS",
@@ -33,10 +33,11 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     hsm.pin_verification_allowed()?;
     let mode = dukpt::Mode::read(req)?;
     let bdk = req.bdk("BDK")?;
-    let diebold = pins::DieboldTable::read(req)?;
+    let table = req.diebold_table()?;
     let terminal = dukpt::TerminalPin::read(req, bdk)?;
     let account = req.account("Account number", &[terminal.format])?;
-    let validation_data = pins::diebold_validation_data(req)?;
+    let validation_data = req.diebold_validation_data()?;
+    let diebold = DieboldFields { table, account, validation_data };
     let offset = req.secret_digit_array("Offset")?;
     let mac = mode.read_mac(req)?;
     req.end()?;
@@ -45,8 +46,8 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let key = terminal.key(hsm, bdk)?;
     dukpt::check_format(hsm, terminal.format)?;
     hsm.account_check(account)?;
-    diebold.check(hsm)?;
+    hsm.diebold_check(table)?;
     let pin = terminal.decode(hsm, key, account)?;
-    let verified = hsm.diebold_verify(pin, diebold.pointer, diebold.algorithm, account, validation_data, offset)?;
+    let verified = hsm.diebold_verify(pin, diebold, offset)?;
     dukpt::answer(hsm, verified, false, bdk, &terminal, mac)
 }

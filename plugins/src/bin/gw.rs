@@ -40,7 +40,7 @@ fn mac<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     }
     let ksn = req.ksn(&bdk)?;
     let given = if generates { None } else { Some(req.hex("MAC", if part == 0 { 8 } else { 4 })?) };
-    let message = dukpt::message(req)?;
+    let data = DukptMac { ksn, direction, method, message: dukpt::message(req)? };
     req.end()?;
 
     let bdk = hsm.open_source(&bdk)?;
@@ -48,19 +48,10 @@ fn mac<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     match given {
         Some(mac) => {
             let right = part == 2;
-            hsm_plugins::pins::verified(hsm.dukpt_mac_verify(
-                bdk,
-                ksn.descriptor,
-                ksn.digits,
-                direction,
-                method,
-                message,
-                &mac,
-                right,
-            )?)?;
+            hsm_plugins::pins::verified(hsm.dukpt_mac_verify(bdk, data, &mac, right)?)?;
         }
         None => {
-            let mac = hsm.dukpt_mac(bdk, ksn.descriptor, ksn.digits, direction, method, message)?;
+            let mac = hsm.dukpt_mac(bdk, data)?;
             let (left, right) = mac.split_at(4);
             resp.hex("MAC", [&mac[..], left, right][usize::from(part)]);
         }

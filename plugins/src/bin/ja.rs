@@ -25,6 +25,6 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     req.end()?;
 
     hsm.account_check(account)?;
-    let pin = hsm.pin_random(length, ExcludedPins::parts(excluded))?;
+    let pin = hsm.pin_random(length, excluded)?;
     hsm_plugins::pins::lmk_pin_response(hsm, pin, account)
 }

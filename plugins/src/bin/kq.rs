@@ -62,6 +62,7 @@ fn verify_arqc<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>>
     } else {
         &[]
     };
+    let transaction = EmvTransaction { scheme, pan_psn, atc, un, data };
     let arqc = req.byte_array("ARQC")?;
     let arc = if answers { req.byte_array("ARC")? } else { [0; 2] };
     let issuer_data = if discretionary {
@@ -80,10 +81,10 @@ fn verify_arqc<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>>
         if data.is_empty() {
             return Err(req.refuse_with(ZERO_LENGTH, "Transaction data length", at, "must not be zero"));
         }
-        if !hsm.arqc_verify(mk_ac, scheme, pan_psn, atc, un, data, arqc)? {
+        if !hsm.arqc_verify(mk_ac, transaction, arqc)? {
             let mut resp = hsm.response();
             resp.advice(ErrorCode::VERIFICATION_FAILED);
-            if let Some(expected) = hsm.arqc_diagnostic(mk_ac, scheme, pan_psn, atc, un, data)? {
+            if let Some(expected) = hsm.arqc_diagnostic(mk_ac, transaction)? {
                 resp.bytes("Expected cryptogram", expected);
             }
             return Ok(resp);
@@ -96,7 +97,7 @@ fn verify_arqc<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>>
     }
     let mut resp = hsm.response();
     if answers {
-        resp.bytes("ARPC", hsm.arpc(mk_ac, scheme, pan_psn, atc, un, arqc, arc)?);
+        resp.bytes("ARPC", hsm.arpc(mk_ac, pan_psn, arqc, arc)?);
     }
     Ok(resp)
 }

@@ -1,7 +1,7 @@
 //! Operations on RSA and elliptic-curve keys.
 
 use super::host_operations;
-use crate::abi::wire::{Reader, Wire};
+use crate::abi::wire::{Reader, Wire, structs};
 use crate::abi::{KeyAttributes, KeyHandle, KeyPurpose};
 
 /// How data is padded before it is encrypted under an RSA public key.
@@ -85,23 +85,6 @@ pub struct ImportedKey {
     pub der: bool,
 }
 
-impl Wire<'_> for ImportedKey {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.purpose.put(out);
-        self.attributes.put(out);
-        self.aes.put(out);
-        self.der.put(out);
-    }
-    fn get(from: &mut Reader<'_>) -> Option<Self> {
-        Some(Self {
-            purpose: Wire::get(from)?,
-            attributes: Wire::get(from)?,
-            aes: Wire::get(from)?,
-            der: Wire::get(from)?,
-        })
-    }
-}
-
 /// Where the parts of a certificate are, in bytes from its start (keys.md 7 `ES`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateParts {
@@ -111,17 +94,6 @@ pub struct CertificateParts {
     pub signature: (u16, u16),
     /// Offset of the public key.
     pub key: u16,
-}
-
-impl Wire<'_> for CertificateParts {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.signed.put(out);
-        self.signature.put(out);
-        self.key.put(out);
-    }
-    fn get(from: &mut Reader<'_>) -> Option<Self> {
-        Some(Self { signed: Wire::get(from)?, signature: Wire::get(from)?, key: Wire::get(from)? })
-    }
 }
 
 /// Who sends a key to whom in a TR-34 key token, and what the receiver asked for (keys.md 7 `B8`).
@@ -137,23 +109,6 @@ pub struct Tr34Exchange<'a> {
     pub nonce: &'a [u8],
 }
 
-impl<'a> Wire<'a> for Tr34Exchange<'a> {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.kdh_credential.put(out);
-        self.krd_credential.put(out);
-        self.krd_public_key.put(out);
-        self.nonce.put(out);
-    }
-    fn get(from: &mut Reader<'a>) -> Option<Self> {
-        Some(Self {
-            kdh_credential: Wire::get(from)?,
-            krd_credential: Wire::get(from)?,
-            krd_public_key: Wire::get(from)?,
-            nonce: Wire::get(from)?,
-        })
-    }
-}
-
 /// What the host makes a TR-34 key token of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tr34Token {
@@ -163,17 +118,6 @@ pub struct Tr34Token {
     pub envelope: Vec<u8>,
     /// The sender's signature over the attributes: RSA, PKCS#1 v1.5, SHA-256.
     pub signature: Vec<u8>,
-}
-
-impl Wire<'_> for Tr34Token {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.attributes.put(out);
-        self.envelope.put(out);
-        self.signature.put(out);
-    }
-    fn get(from: &mut Reader<'_>) -> Option<Self> {
-        Some(Self { attributes: Wire::get(from)?, envelope: Wire::get(from)?, signature: Wire::get(from)? })
-    }
 }
 
 /// What a key is agreed on with, beside the own private key (keys.md 7, related 10K command `IG`).
@@ -191,23 +135,12 @@ pub struct Agreement<'a> {
     pub bits: u16,
 }
 
-impl<'a> Wire<'a> for Agreement<'a> {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.public.put(out);
-        self.derivation.put(out);
-        self.hash.put(out);
-        self.information.put(out);
-        self.bits.put(out);
-    }
-    fn get(from: &mut Reader<'a>) -> Option<Self> {
-        Some(Self {
-            public: Wire::get(from)?,
-            derivation: Wire::get(from)?,
-            hash: Wire::get(from)?,
-            information: Wire::get(from)?,
-            bits: Wire::get(from)?,
-        })
-    }
+structs! {
+    ImportedKey { purpose, attributes, aes, der }
+    CertificateParts { signed, signature, key }
+    Tr34Exchange<'a> { kdh_credential, krd_credential, krd_public_key, nonce }
+    Tr34Token { attributes, envelope, signature }
+    Agreement<'a> { public, derivation, hash, information, bits }
 }
 
 host_operations! {

@@ -1,7 +1,7 @@
 //! Operations on PINs.
 
 use super::host_operations;
-use crate::abi::{AccountField, KeyHandle, PinHandle};
+use crate::abi::{AccountField, KeyHandle, KsnField, PinHandle};
 
 host_operations! {
     /// Operations on PINs. A guest never sees a clear PIN.
@@ -15,6 +15,15 @@ host_operations! {
         /// Checks that a PIN block may go from one format to another: 23 if unknown or forbidden, 69 if disabled.
         fn pin_translation(from: [u8; 2], to: [u8; 2]) -> ();
 
+        /// Whether the setting "tokens in PIN translation" is on.
+        fn tokens_in_translation() -> bool;
+
+        /// Checks that a translated PIN may go to another account: 23 where PCI PIN forbids it.
+        fn pin_account_change(from: AccountField<'_>, to: AccountField<'_>) -> ();
+
+        /// Checks the characters of an account field: 22.
+        fn account_check(account: AccountField<'_>) -> ();
+
         /// Decrypts and decodes a PIN block of 8 bytes, or 16 for format 48.
         ///
         /// 20 for a bad structure, 22 for the account, 24 for the PIN length.
@@ -26,10 +35,7 @@ host_operations! {
         /// Number of digits of a PIN.
         fn pin_length(pin: PinHandle) -> u8;
 
-        /// The key that a BDK gives for a key serial number: KSN descriptor (3 hex digits) and KSN field.
-        fn pin_dukpt_key(bdk: KeyHandle, descriptor: [u8; 3], ksn: &[u8]) -> KeyHandle;
-
-        /// Whether a PIN has this Visa PVV. `pvki` and `pvv` are ASCII digits. 27 if the PVK is not of double length.
-        fn pvv_verify(pin: PinHandle, pvk: KeyHandle, account: AccountField<'_>, pvki: u8, pvv: [u8; 4]) -> bool;
+        /// The key that a BDK gives for a key serial number.
+        fn pin_dukpt_key(bdk: KeyHandle, ksn: KsnField<'_>) -> KeyHandle;
     }
 }

@@ -21,6 +21,9 @@ host_operations! {
         /// Tag and header of the key block in a slot of variable size; nothing for other contents, or an index without contents.
         fn storage_block_header(index: u16) -> Vec<u8>;
 
+        /// The hexadecimal digits stored in user storage at an index of 3 hexadecimal digits: 12 if there are none, 21 for a wrong index.
+        fn stored_digits(index: [u8; 3], len: u16) -> Vec<u8>;
+
         /// Checks the Diebold table that begins at an index: 12 if there is none, 19 if it is incomplete, 21 for the index.
         fn storage_diebold_check(index: u16) -> ();
     }
