@@ -10,6 +10,7 @@ use hsm_core::inspect::{
 };
 use hsm_core::key_block::header::Family;
 use hsm_core::key_type::KeyType;
+use hsm_core::scheme::KeyScheme;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -385,8 +386,10 @@ fn scheme(candidate: &Candidate) -> String {
     match (reading.scheme.tag(), reading.as_written) {
         (Some(tag), true) => char::from(tag).to_string(),
         (Some(tag), false) => format!("{}, not as written", char::from(tag)),
-        (None, true) => "X or none".to_owned(),
-        (None, false) => "X or none, not as written".to_owned(),
+        (None, as_written) => {
+            let letter = if reading.scheme == KeyScheme::Single { 'Z' } else { 'X' };
+            format!("{letter} or none{}", if as_written { "" } else { ", not as written" })
+        }
     }
 }
 
