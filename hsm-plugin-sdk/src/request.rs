@@ -40,12 +40,9 @@ impl core::fmt::Debug for Request<'_> {
 pub struct KeyField<'h> {
     purpose: KeyPurpose,
     bytes: &'h [u8],
-    /// The first characters of a key block, also of one in user storage; zeros for another key.
-    header: [u8; HEADER_LEN],
+    /// Tag, version, length, usage and algorithm of a key block, also of one in user storage; zeros for another key.
+    header: [u8; 9],
 }
-
-/// Tag, version, length, usage and algorithm.
-const HEADER_LEN: usize = 9;
 
 impl core::fmt::Debug for KeyField<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -568,17 +565,15 @@ impl<'h> Request<'h> {
     }
 
     /// The header of a key field that is a key block or a reference to one.
-    fn block_header(&self, field: &[u8]) -> Result<[u8; HEADER_LEN]> {
-        let stored = match field {
+    fn block_header(&self, field: &[u8]) -> Result<[u8; 9]> {
+        let header = match field {
             [b'K', index @ ..] if index.len() == 3 && self.hsm.storage_slot()? == 0 => {
-                let index = index.iter().fold(0, |n, digit| n << 4 | u16::from(nibble(*digit)));
-                Some(self.hsm.storage_block_header(index)?)
+                self.hsm.storage_block_header(storage::index(index))?
             }
+            [b'S' | b'R', ..] => field.first_chunk().copied(),
             _ => None,
         };
-        let text = stored.as_deref().unwrap_or(field);
-        let block = text.first_chunk().filter(|_| matches!(text.first(), Some(b'S' | b'R')));
-        Ok(block.copied().unwrap_or_default())
+        Ok(header.unwrap_or_default())
     }
 
     fn checked(

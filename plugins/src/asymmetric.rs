@@ -172,10 +172,7 @@ pub fn authentication_data<'h>(req: &mut Request<'h>) -> Result<&'h [u8]> {
     let rest = req.rest();
     let len = rest.iter().position(|c| matches!(c, b';' | b'~' | 0x19)).unwrap_or(rest.len());
     let delimited = matches!(rest.get(len), Some(b';' | b'~'));
-    let len = match rest.get(..len) {
-        Some([before @ .., b'%', a, b]) if !delimited && a.is_ascii_digit() && b.is_ascii_digit() => before.len(),
-        _ => len,
-    };
+    let len = if delimited { len } else { crate::without_lmk_identifier(&rest[..len]).len() };
     req.text("Authentication data", len)
 }
 

@@ -9,6 +9,14 @@ pub mod legacy;
 pub mod pins;
 pub mod printing;
 
+/// Text without the LMK identifier (`%` and two digits) at its end, for fields that only the end of the message ends.
+pub(crate) fn without_lmk_identifier(text: &[u8]) -> &[u8] {
+    match text {
+        [before @ .., b'%', a, b] if a.is_ascii_digit() && b.is_ascii_digit() => before,
+        _ => text,
+    }
+}
+
 #[cfg(not(target_family = "wasm"))]
 mod native {
     include!(concat!(env!("OUT_DIR"), "/commands.rs"));

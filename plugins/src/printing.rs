@@ -57,10 +57,7 @@ pub fn key_type_and_scheme(req: &mut Request<'_>) -> Result<(KeyPurpose, u8, boo
 pub fn load_format<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, append: bool) -> Result<Response<'h>> {
     // The format holds every printable character; only the LMK identifier at its end and the trailer end it.
     let len = req.rest().iter().position(|c| *c == 0x19).unwrap_or(req.rest().len());
-    let len = match req.rest().get(..len) {
-        Some([format @ .., b'%', a, b]) if a.is_ascii_digit() && b.is_ascii_digit() => format.len(),
-        _ => len,
-    };
+    let len = crate::without_lmk_identifier(&req.rest()[..len]).len();
     let text = req.text("Data", len)?;
     req.end()?;
 

@@ -10,9 +10,6 @@ use zeroize::Zeroizing;
 /// Longest key field that is a reference: two of the form `K000`.
 const MAX_REFERENCE: usize = 8;
 
-/// Tag, version, length, usage and algorithm of a key block.
-const BLOCK_HEADER: usize = 9;
-
 impl StorageOps for Session {
     fn storage_slot(&mut self) -> Result<u8, ErrorCode> {
         Ok(self.state.settings.user_storage.bytes().map_or(0, |bytes| bytes as u8))
@@ -36,11 +33,10 @@ impl StorageOps for Session {
         Ok(self.characters(read))
     }
 
-    fn storage_block_header(&mut self, index: u16) -> Result<Vec<u8>, ErrorCode> {
+    fn storage_block_header(&mut self, index: u16) -> Result<Option<[u8; 9]>, ErrorCode> {
         // Whoever uses the key finds out that there is none.
         let contents = Zeroizing::new(self.module.storage().slots.read(index, 1).unwrap_or_default());
-        let header = contents.get(..BLOCK_HEADER).filter(|header| header.starts_with(b"S") || header.starts_with(b"R"));
-        Ok(header.unwrap_or_default().to_vec())
+        Ok(contents.first_chunk().filter(|start| matches!(start.first(), Some(b'S' | b'R'))).copied())
     }
 
     fn stored_digits(&mut self, index: [u8; 3], len: u16) -> Result<Vec<u8>, ErrorCode> {

@@ -32,7 +32,11 @@ impl<'h> Request<'h> {
     /// # Errors
     /// 15 if it is not `K` and three hexadecimal digits.
     pub fn storage_index(&mut self, name: &'static str) -> Result<u16> {
-        let digits = self.table_pointer(name)?;
-        Ok(digits.iter().fold(0, |index, digit| index << 4 | u16::from(nibble(*digit))))
+        Ok(index(&self.table_pointer(name)?))
     }
+}
+
+/// The number that the hexadecimal digits of an index are.
+pub(super) fn index(digits: &[u8]) -> u16 {
+    digits.iter().fold(0, |index, digit| index << 4 | u16::from(nibble(*digit)))
 }

@@ -18,8 +18,8 @@ host_operations! {
         /// 21 for an index that does not exist, 12 if one of the slots is not loaded.
         fn storage_read(index: u16, count: u16) -> Vec<u8>;
 
-        /// Tag and header of the key block in a slot of variable size; nothing for other contents, or an index without contents.
-        fn storage_block_header(index: u16) -> Vec<u8>;
+        /// Tag, version, length, usage and algorithm of the key block in a slot of variable size; nothing for other contents, or an index without contents.
+        fn storage_block_header(index: u16) -> Option<[u8; 9]>;
 
         /// The hexadecimal digits stored in user storage at an index of 3 hexadecimal digits: 12 if there are none, 21 for a wrong index.
         fn stored_digits(index: [u8; 3], len: u16) -> Vec<u8>;
