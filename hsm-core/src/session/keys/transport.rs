@@ -394,8 +394,8 @@ impl Session {
             Usage::new([a, b])
                 .is_ok_and(|of_type| of_type == usage || rules::check_modified_usage(usage, of_type).is_ok())
         };
-        if !usages.iter().any(fits) && !(usage.id() == BLOCK_PROTECTION.as_bytes() && usages.contains(&KEY_ENCRYPTION))
-        {
+        let protects_blocks = usage.id() == BLOCK_PROTECTION.as_bytes() && usages.contains(&KEY_ENCRYPTION);
+        if !protects_blocks && !usages.iter().any(fits) {
             let why = format!("key usage {usage} is not for a key of type {purpose:?}");
             return self.refuse(ErrorCode::KEY_TYPES, why);
         }
