@@ -121,10 +121,28 @@ pub(crate) struct Printer {
     pub(crate) format: Option<PrintFormat>,
     /// The digits in words, if LI has loaded them.
     pub(crate) words: Option<[Vec<u8>; 10]>,
-    /// The first mailer of a two-up form, which waits for the second: PIN or reference number, and print fields.
-    pub(crate) first: Option<(Zeroizing<Vec<u8>>, Vec<u8>)>,
+    /// The first mailer of a two-up form, which waits for the second.
+    pub(crate) first: Option<FirstMailer>,
     /// Documents printed.
     pub(crate) count: u64,
+}
+
+/// What goes on the first half of a two-up form.
+pub(crate) struct FirstMailer {
+    pub(crate) mailer: Mailer,
+    /// PIN or reference number.
+    pub(crate) secret: Zeroizing<Vec<u8>>,
+    /// Print fields.
+    pub(crate) fields: Vec<u8>,
+}
+
+/// What is on a mailer besides its print fields.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mailer {
+    /// A PIN: `^P`, `^Q`, in words `^V`, `^W`.
+    Pin,
+    /// A reference number: `^P`, `^Q` as a PIN, that of the last mailer `^R`.
+    Solicitation,
 }
 
 #[derive(Clone)]

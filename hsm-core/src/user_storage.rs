@@ -118,7 +118,8 @@ impl UserStorage {
         self.slots.iter().map(|(index, item)| (*index, item.as_slice()))
     }
 
-    /// Loads consecutive slots from `index` on, or one slot of variable size. What was there is overwritten.
+    /// Loads consecutive slots from `index` on, or one slot of variable size. What was there is overwritten; nothing empties a slot of
+    /// variable size.
     ///
     /// # Errors
     /// [`StorageError::Index`], [`StorageError::Length`]; then nothing is loaded.
@@ -129,6 +130,9 @@ impl UserStorage {
             _ => return Err(StorageError::Length),
         };
         self.check_range(index, data.len().div_ceil(slot))?;
+        if self.size == SlotSize::Variable && data.is_empty() {
+            self.slots.remove(&index);
+        }
         for (at, item) in (index..).zip(data.chunks(slot)) {
             self.slots.insert(at, item.to_vec());
         }

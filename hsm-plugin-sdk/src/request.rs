@@ -250,6 +250,16 @@ impl<'h> Request<'h> {
         self.array(name, at, bytes)
     }
 
+    /// Reads `N` bytes that hold an account number, which traces do not show.
+    ///
+    /// # Errors
+    /// 15 for a short field.
+    pub fn account_bytes<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N]> {
+        let at = self.pos;
+        let bytes = self.take(name, FieldKind::Account, N)?;
+        self.array(name, at, bytes)
+    }
+
     /// Reads a length of two hexadecimal digits and that many bytes. `code` refuses data that ends early.
     ///
     /// # Errors

@@ -372,7 +372,7 @@ fn answer(
         if trace {
             trace::log_exchange(request.connection, message, response, transcript);
         } else if let Some(explanation) = &transcript.explanation {
-            trace::log_refusal(request.connection, message, explanation);
+            trace::log_refusal(request.connection, message, response, explanation);
         }
     }
     zeroize::Zeroize::zeroize(response.as_mut_slice());

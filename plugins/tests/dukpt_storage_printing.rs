@@ -656,6 +656,26 @@ fn two_up_forms_wait_for_the_second_mailer() {
 }
 
 #[test]
+fn two_up_forms_take_mailers_of_one_kind() {
+    let (mut hsm, printer) = Hsm::printing("[^0 ^P][^1 ^Q][^R]");
+    let number = |hsm: &mut Hsm, account: &str| hsm.ok(&format!("NG{account}01234"))[5..].to_owned();
+    let (one, two) = (number(&mut hsm, "400000123456"), number(&mut hsm, "400000123457"));
+    hsm.ok("OAA400000123456A");
+    hsm.ok("OAB400000123457B");
+    assert_eq!(printer.take().iter().map(text).collect::<Vec<_>>(), [format!("[A {one}][B {two}][{two}]")]);
+    // What waits is for a mailer of its kind, the next one.
+    for (first, second, printed) in [
+        ("OAA400000123456A", "PEB40000012345605678B", "[B ][ 5678][]".to_owned()),
+        ("PEA40000012345601234A", "OAB400000123457B", format!("[B ][ {two}][{two}]")),
+        ("PEA40000012345601234A", "PEC40000012345605678B", "[B 5678][ ][]".to_owned()),
+    ] {
+        hsm.ok(first);
+        hsm.ok(second);
+        assert_eq!(printer.take().iter().map(text).collect::<Vec<_>>(), [printed], "{first} {second}");
+    }
+}
+
+#[test]
 fn clear_text_is_in_the_document_and_nowhere_else() {
     use hsm_core::lmk_pin::PinMode;
     let (mut hsm, printer) = Hsm::printing("PIN ^P");

@@ -6,6 +6,7 @@ use crate::hex;
 use crate::kcv;
 use crate::lmk::{Lmk, LmkPair};
 use crate::mac::HashAlgorithm;
+use crate::module::{FirstMailer, Mailer};
 use crate::printer::{Document, PRINT_FIELDS, PrintFormat, PrintValues};
 use hsm_plugin_sdk::abi::{
     AccountField, ErrorCode, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, LmkPinOps, PinHandle, PinOps, PrintOps,
@@ -125,15 +126,6 @@ impl PrintOps for Session {
     }
 }
 
-/// What is on a mailer besides its print fields.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mailer {
-    /// A PIN: `^P`, `^Q`, in words `^V`, `^W`.
-    Pin,
-    /// A reference number: `^R`.
-    Solicitation,
-}
-
 impl Session {
     /// Whether a document may be printed now, and its format.
     fn may_print(&mut self, activity: &str) -> Result<PrintFormat, ErrorCode> {
@@ -163,20 +155,26 @@ impl Session {
     ) -> bool {
         let (first, words) = {
             let mut printer = self.module.printer();
-            let first = printer.first.take();
+            let (first, lost) = match printer.first.take() {
+                Some(first) if document == b'B' && first.mailer == mailer => (Some(first), false),
+                other => (None, other.is_some()),
+            };
+            if lost {
+                log::warn!("the first mailer of a two-up form is not printed: no second one of its kind came after it");
+            }
             if document == b'A' {
-                printer.first = Some((secret, fields.to_vec()));
+                printer.first = Some(FirstMailer { mailer, secret, fields: fields.to_vec() });
                 return true;
             }
-            (first.filter(|_| document == b'B'), printer.words.clone())
+            (first, printer.words.clone())
         };
         let words = words.unwrap_or_else(|| WORDS.map(|word| word.as_bytes().to_vec()));
         let mut values = PrintValues::default();
         let mut secrets = vec![secret];
         // The second mailer's print fields follow those of the first.
-        let first_fields = first.map(|(secret, fields)| {
-            secrets.insert(0, secret);
-            fields
+        let first_fields = first.map(|first| {
+            secrets.insert(0, first.secret);
+            first.fields
         });
         if document == b'B' && secrets.len() == 1 {
             secrets.insert(0, Zeroizing::default());
@@ -189,11 +187,11 @@ impl Session {
                 for (to, pin) in values.words.iter_mut().zip(&secrets) {
                     *to = in_words(pin, &words);
                 }
-                for (to, pin) in values.parts.iter_mut().zip(secrets) {
-                    *to = pin;
-                }
             }
-            Mailer::Solicitation => values.parts[2] = secrets.pop().unwrap_or_default(),
+            Mailer::Solicitation => values.parts[2] = secrets.last().cloned().unwrap_or_default(),
+        }
+        for (to, secret) in values.parts.iter_mut().zip(secrets) {
+            *to = secret;
         }
         self.print(format, &values)
     }

@@ -87,8 +87,12 @@ impl Session {
                 _ => self.refuse(ErrorCode::INPUT_DATA, "the key field has another length than a reference"),
             };
         }
-        if scheme.is_none() && self.state.settings.user_storage == SlotSize::Variable {
-            let field = self.with_storage(index, |slots| slots.read(index, 1))?;
+        if self.state.settings.user_storage == SlotSize::Variable {
+            let mut field = self.with_storage(index, |slots| slots.read(index, 1))?;
+            // The tag may be on either side.
+            if let Some(tag) = scheme.and_then(KeyScheme::tag).filter(|tag| field.first() != Some(tag)) {
+                field.insert(0, tag);
+            }
             if matches!(KeyField::parse(&field, Untagged::Single), Ok((KeyField::Stored { .. }, _))) {
                 return self.refuse(ErrorCode::INPUT_DATA, "a reference in user storage to user storage");
             }

@@ -119,7 +119,12 @@ impl<'h> Request<'h> {
     /// 15 for a short field or a control character.
     pub fn validation_data(&mut self) -> Result<&'h [u8]> {
         let len = if self.peek() == Some(b'P') { 17 } else { 12 };
-        self.text("PIN validation data", len)
+        self.account_text("PIN validation data", len)
+    }
+
+    /// Reads printable characters that hold an account number, as validation data do.
+    fn account_text(&mut self, name: &'static str, len: usize) -> Result<&'h [u8]> {
+        self.checked(name, FieldKind::Account, len, |c| matches!(c, 0x20..=0x7E), "must be printable characters")
     }
 
     /// Reads check length, account number, decimalisation table and validation data. `formats` are those of the command's PIN blocks;
@@ -178,7 +183,7 @@ impl<'h> Request<'h> {
     /// 15 for a short field or a control character.
     pub fn diebold_validation_data(&mut self) -> Result<[u8; 16]> {
         let at = self.offset();
-        let data = self.text("Validation data", 16)?;
+        let data = self.account_text("Validation data", 16)?;
         self.array("Validation data", at, data)
     }
 

@@ -51,7 +51,7 @@ fn verify_arqc<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>>
     }
     let mk_ac = req.double_key("MK-AC", KeyPurpose::MK_AC)?;
     let mk_smi = if discretionary { Some(req.double_key("MK-SMI", KeyPurpose::MK_SMI)?) } else { None };
-    let pan_psn = req.byte_array("PAN and PAN sequence number")?;
+    let pan_psn = req.account_bytes("PAN and PAN sequence number")?;
     let atc = req.byte_array("ATC")?;
     let un = req.byte_array("Unpredictable number")?;
     let at = req.offset();
