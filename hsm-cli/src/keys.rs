@@ -467,6 +467,7 @@ impl Target {
                 let key_type = self.key_type.ok_or_else(|| usage("a variant LMK needs the key type: --type"))?;
                 let scheme = self.scheme.unwrap_or_else(|| usual_scheme(key.len()));
                 let under = if self.component { LmkUse::component_of(key_type) } else { key_type.into() };
+                lmks.check_strength(id, key)?;
                 let cryptogram = variant::encrypt_under_lmk(lmk, under, scheme, key)
                     .map_err(|e| usage(format!("{e} (the HSM answers {})", e.code())))?;
                 Ok(scheme.write(&cryptogram))
@@ -477,6 +478,7 @@ impl Target {
                 }
                 let attributes = self.attributes.ok_or_else(usage_missing)?;
                 check_attributes(&attributes)?;
+                lmks.check_strength(id, key)?;
                 block_under_lmk(lmks, id, attributes, &OptionalBlocks::NONE, key)
             }
         }

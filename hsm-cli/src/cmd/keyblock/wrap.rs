@@ -56,7 +56,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pad_to: u16,
 
-    /// Make the block even if the HSM permits no such usage, algorithm and mode
+    /// Make the block even if the HSM permits no such usage, algorithm and mode, or the LMK is weaker than the key
     #[arg(long)]
     force: bool,
 
@@ -105,6 +105,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 return Err(usage(format!(
                     "key blocks under LMK {id:02} have version {has}; --kbpk takes another key"
                 )));
+            }
+            if !args.force {
+                lmks.check_strength(id, &opened.key)?;
             }
             keys::block_under_lmk(&lmks, id, attributes, &optional, &opened.key)?
         }
