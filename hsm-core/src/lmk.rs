@@ -339,7 +339,7 @@ pub enum LmkError {
         len: usize,
     },
     /// A key-block LMK is three-key TDES or AES-256.
-    #[error("a key-block LMK cannot be {algorithm:?} of {len} bytes")]
+    #[error("a key-block LMK cannot be {algorithm} of {len} bytes")]
     KeyBlockKey {
         /// Algorithm of the key.
         algorithm: Algorithm,

@@ -114,8 +114,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     if args.json {
         let mut facts = Facts::default();
-        let cipher = format!("{:?}", opened.key.algorithm()).to_ascii_uppercase();
-        facts.add("block", block).add("kcv", keys::short_kcv(&opened.key)).add("algorithm", cipher);
+        facts.add("block", block).add("kcv", keys::short_kcv(&opened.key));
+        facts.add("algorithm", opened.key.algorithm().to_string());
         facts.print(true)?;
     } else {
         if opened.key.algorithm() == Algorithm::Des && !opened.key.has_odd_parity() {
