@@ -2,12 +2,13 @@
 //!
 //! Digits without a scheme letter are a clear key. A cryptogram has its letter: `Z` or `X` where the HSM writes none.
 
-use crate::exit::usage;
+use crate::exit::{report, usage};
 use crate::lmks::Lmks;
 use crate::secret;
 use crate::wire;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use hsm_core::inspect::Remark;
 use hsm_core::key_block::header::{
     Attributes, BlockAlgorithm, Exportability, Family, KeyVersion, ModeOfUse, Scope, Usage,
 };
@@ -169,8 +170,10 @@ impl<'a> Source<'a> {
     /// # Errors
     /// As [`Source::read`].
     pub(crate) fn open(&self, text: &str) -> anyhow::Result<Opened> {
-        let upper = text.bytes().next().map(|c| c.to_ascii_uppercase());
-        match upper {
+        if let Some(family) = Family::of_untagged(text.as_bytes()) {
+            return Err(usage(format!("the {}: {}", self.name, Remark::MissingTag(family))));
+        }
+        match text.bytes().next().map(|c| c.to_ascii_uppercase()) {
             _ if text.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aes:")) => {
                 self.clear(text.get(4..).unwrap_or_default(), Algorithm::Aes)
             }
@@ -241,6 +244,19 @@ impl<'a> Source<'a> {
         }
         Ok(Opened { key: opened.key, form, attributes: Some(attributes), clear: false, wrong_parity: false })
     }
+}
+
+/// Family and text of a key block, with its tag: one that is missing, as in blocks from other systems, is put in front and told.
+///
+/// `None` for text that is no key block.
+pub(crate) fn with_tag(name: &str, text: &str) -> Option<(Family, Zeroizing<String>)> {
+    let family = match text.bytes().next()? {
+        b'S' | b's' => return Some((Family::Thales, Zeroizing::new(text.to_owned()))),
+        b'R' | b'r' => return Some((Family::X9143, Zeroizing::new(text.to_owned()))),
+        _ => Family::of_untagged(text.as_bytes())?,
+    };
+    report(&format!("note: the {name}: {}", Remark::MissingTag(family)));
+    Some((family, Zeroizing::new(format!("{}{text}", family.tag()))))
 }
 
 /// Opens an S block under the LMK asked for, the one it names, or the one that suits it. Returns the LMK too.

@@ -255,6 +255,8 @@ fn damaged_key_blocks_are_mended() {
     assert_eq!(cut["repairs"][0]["repaired"], ZPK_BLOCK);
     let untagged = json(&format!("key inspect {}", &ZPK_BLOCK[1..]));
     assert!(untagged["notes"][0].as_str().unwrap().contains("needs its tag S"), "{untagged}");
+    let untagged = json_of_failure(&format!("key inspect {}", &ZPK_BLOCK[1..70]));
+    assert!(untagged["notes"].to_string().contains("needs its tag S"), "{untagged}");
     let good = json(&format!("keyblock inspect {ZPK_BLOCK}"));
     let verdicts = good["block"]["verdicts"].as_array().unwrap();
     assert!(verdicts.iter().any(|v| v["under"] == "LMK 02" && v["mac_good"] == true && v["key"]["kcv"] == "4FE9FD"));
@@ -286,6 +288,42 @@ fn key_blocks_wrap_and_unwrap_in_every_version() {
         let wrong = "0123456789ABCDEF1123456789ABCDEF";
         fails(&format!("keyblock unwrap {block} --kbpk {wrong}"), 1, "authentication failed");
     }
+}
+
+#[test]
+fn blocks_of_other_systems_lack_the_tag() {
+    let kbpk = "000102030405060708090A0B0C0D0E0F";
+    let made = json(&format!("keyblock wrap --version D --kbpk {kbpk} --key {DOUBLE} --usage P0"));
+    let block = &made["block"].as_str().unwrap()[1..];
+    let note = "a TR-31 key block needs its tag R in front";
+    let opened = run(&format!("keyblock unwrap {block} --kbpk {kbpk}")).success();
+    assert!(stdout(&opened).contains(DOUBLE) && stderr(&opened).contains(note), "{}", stderr(&opened));
+    let imported = run(&format!("key import --zmk aes:{kbpk} --key {block} --lmk 01")).success();
+    assert!(stdout(&imported).contains(DOUBLE) && stderr(&imported).contains(note), "{}", stderr(&imported));
+    let told = json(&format!("keyblock inspect {block} --kbpk {kbpk}"));
+    assert!(told["notes"][0].as_str().unwrap().contains(note), "{told}");
+    fails(&format!("key check --key {block}"), 2, note);
+    let thales = run(&format!("keyblock unwrap {}", &ZPK_BLOCK[1..])).success();
+    assert!(stderr(&thales).contains("a Thales key block needs its tag S in front"), "{}", stderr(&thales));
+    // Digits that only begin like a header are none.
+    fails(&format!("keyblock unwrap {DOUBLE}"), 2, "its tag, S or R");
+}
+
+#[test]
+fn no_key_goes_under_an_lmk_that_is_weaker() {
+    let aes = "aes:000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F";
+    for line in [
+        "key generate --usage K0 --algorithm aes256 --lmk 02".to_owned(),
+        format!("keyblock wrap --usage K0 --key {aes} --lmk 02"),
+        format!("key translate --usage K0 --key {aes} --to 02"),
+        "key generate --type ZPK --algorithm tdes3 --set strong_keys_under_weak_lmk=false".to_owned(),
+    ] {
+        fails(&line, 2, "is weaker than the key (the HSM answers 48)");
+    }
+    run("key generate --type ZPK --algorithm tdes3").success();
+    run("key generate --usage K0 --algorithm aes256 --lmk 01").success();
+    let block = json(&format!("keyblock wrap --usage K0 --key {aes} --lmk 02 --force"));
+    assert_eq!(json(&format!("keyblock unwrap {}", block["block"].as_str().unwrap()))["clear"], aes[4..]);
 }
 
 #[test]
