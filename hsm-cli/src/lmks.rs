@@ -3,6 +3,7 @@
 use crate::cmd::config::SettingsFrom;
 use crate::cmd::lmk::for_store;
 use crate::exit::usage;
+use crate::parse;
 use hsm_core::config::{Config, Effective, LmkLoadError};
 use hsm_core::lmk::{Lmk, LmkScheme};
 use hsm_core::scheme::KeyScheme;
@@ -68,7 +69,7 @@ pub(crate) fn load(config: &Config) -> anyhow::Result<LmkSlots> {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct LmkArgs {
     /// Slot of the LMK, 00 to 19 [default: the one that a key block names, else the default LMK, or the first that suits]
-    #[arg(long, help_heading = HEADING, value_name = "NN", value_parser = clap::value_parser!(u8).range(..20))]
+    #[arg(long, help_heading = HEADING, value_name = "NN", value_parser = parse::lmk_id)]
     lmk: Option<u8>,
 
     #[command(flatten)]

@@ -38,18 +38,20 @@ fn an_lmk_from_making_to_deleting() {
         .success();
     assert!(stderr(&made).contains("component 1: check value ") && stderr(&made).lines().count() == 2);
     assert!(stdout(&made).contains("\n05  -           Variant  3DES(2key)  Test"));
+    assert!(!stdout(&made).contains("change storage"), "{}", stdout(&made));
     run(&dir, &["lmk", "load-test", "1", "test-aes"]).success();
     run(&dir, &["lmk", "check", "1", "--expect", "9d04a0"]).success().stdout("9D04A00000000000\n");
     run(&dir, &["lmk", "check", "1", "--expect", "268604"]).code(3);
 
     run(&dir, &["lmk", "change", "05", "--kind", "keyblock-aes", "--comment", "next", "--later"]).success();
     run(&dir, &["lmk", "change", "05", "--activate"]).success();
+    fails(&dir, &["lmk", "change", "05"], 1, "`hsm lmk change 05 --erase`");
     let table = json(&run(&dir, &["lmk", "list", "--json"]).success());
     assert_eq!((&table["default"], &table["lmks"][1]["comment"]), (&"05".into(), &"next".into()));
     assert_eq!((&table["change"][0]["scheme"], &table["change"][0]["status"]), (&"Variant".into(), &"Old".into()));
 
     fails(&dir, &["lmk", "generate", "05"], 1, "slot 05 is in use");
-    fails(&dir, &["lmk", "generate", "20"], 2, "20 is not in 0..20");
+    fails(&dir, &["lmk", "generate", "20"], 2, "LMK identifiers are 00 to 19");
     fails(&dir, &["lmk", "delete", "5", "--yes"], 1, "default LMK");
     run(&dir, &["lmk", "default", "1"]).success();
     run(&dir, &["lmk", "delete", "5", "--yes"]).success();
@@ -112,7 +114,7 @@ fn tools_use_the_store_that_the_settings_name() {
     let key = format!("key check --type ZPK --key {zpk}");
     elsewhere(&format!("{key} --lmk 6"), 1, "does not open under LMK 06");
     elsewhere(&format!("{key} --lmk 0"), 2, "slot 00; there are 05 and 06");
-    elsewhere(&format!("{key} --lmk 20"), 2, "20 is not in 0..20");
+    elsewhere(&format!("{key} --lmk 20"), 2, "LMK identifiers are 00 to 19");
     elsewhere(&format!("{key} --passphrase-file wrong"), 1, "the passphrase or key file is wrong");
     elsewhere(&format!("{key} --store nowhere"), 1, "nowhere");
     tool(&format!("key check --key {double} --passphrase-file wrong")).success();

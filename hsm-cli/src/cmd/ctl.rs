@@ -1,7 +1,7 @@
 //! `hsm ctl`: asks a running emulator, over its control socket.
 
 use super::config::{SettingsFrom, environment};
-use crate::{exit::usage, output};
+use crate::{exit::usage, output, parse};
 use clap::Subcommand;
 use hsm_core::authorisation::Activity;
 use hsm_server::control::{self, Request};
@@ -53,7 +53,7 @@ enum Command {
         #[arg(required = true, value_parser = activity)]
         activities: Vec<String>,
         /// The LMK
-        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..20))]
+        #[arg(long, default_value_t = 0, value_parser = parse::lmk_id)]
         lmk: u8,
     },
     /// Cancel activities of an LMK, each by its original time limit, or all of them
@@ -62,7 +62,7 @@ enum Command {
         #[arg(value_parser = activity)]
         activities: Vec<String>,
         /// The LMK
-        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..20))]
+        #[arg(long, default_value_t = 0, value_parser = parse::lmk_id)]
         lmk: u8,
     },
     /// Show what is loaded, authorised and connected
