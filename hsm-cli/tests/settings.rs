@@ -154,7 +154,16 @@ fn a_settings_file_is_made_checked_and_shown() {
     let shown = json(&shown.success());
     assert_eq!(shown["single_des"], serde_json::json!({"value": "false", "source": "profile"}));
     assert_eq!(shown["port"], serde_json::json!({"value": "1501", "source": "HSM_PORT"}));
-    fails(&dir, &["config", "show", "prot"], 2, "there is no setting prot");
+    fails(&dir, &["config", "show", "prot"], 2, "there is no setting prot; is port meant?");
+    // Variables that nobody would miss; others of the project are no mistakes.
+    let check = |variables: &[(&str, &str)]| hsm(&dir, &["config", "check"]).envs(variables.iter().copied()).assert();
+    check(&[("HSM_TIMEOUT", "9"), ("HSM_LMK_PASSPHRASE", "x"), ("HSM_TEST_X", ""), ("HSM_BLESS", "1")]).success();
+    let stray = check(&[("HSM_PROT", "1501"), ("HSM_VENDOR", "x"), ("HSM_PORT", "x")]).code(2);
+    assert_eq!(
+        stderr(&stray),
+        "hsm: HSM_PROT: there is no such setting; is HSM_PORT meant?\nhsm: HSM_VENDOR: there is no such setting\n\
+         hsm: HSM_PORT: port: must be a whole number\n"
+    );
 
     fs::write(dir.path().join("bad.toml"), "[network]\nport = 99999\nhots = 'x'\n").unwrap();
     let bad = run(&dir, &["config", "check", "--config", "bad.toml"]).code(2);

@@ -2,7 +2,7 @@
 
 mod secret;
 
-pub(crate) use secret::for_store;
+pub(crate) use secret::{VARIABLE as PASSPHRASE_VARIABLE, for_store};
 
 use crate::exit::{ANSWERED_OTHERWISE, usage};
 use crate::lmks::{self, StoreArgs};

@@ -1,6 +1,6 @@
 //! `hsm serve`: the emulator on its TCP ports.
 
-use super::config::environment;
+use super::config::{environment, unknown_variables};
 use crate::exit::usage;
 use crate::lmks::{self, StoreArgs};
 use anyhow::Context;
@@ -139,6 +139,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         )));
     }
     start_log(&config);
+    for problem in unknown_variables() {
+        log::warn!(target: "hsm", "{problem}");
+    }
 
     let lmks = lmks::load(&config)?;
     let listeners = listeners(address, &config, &lmks)?;
