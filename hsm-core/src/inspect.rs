@@ -7,6 +7,7 @@ mod block;
 mod damage;
 mod pin;
 
+pub(crate) use block::X9143_USAGES;
 pub use block::{BlockReport, HeaderField, OptionalField, Verdict, describe_header, usage_name};
 pub use damage::{Defect, Repair};
 pub use pin::{AccountGuess, PinHint, PinReading, read_pin_block};

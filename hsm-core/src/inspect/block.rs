@@ -190,7 +190,7 @@ pub fn usage_name(family: Family, usage: Usage) -> Option<&'static str> {
 }
 
 /// The usages of TR-31 / X9.143 blocks.
-pub(super) const X9143_USAGES: [(&str, &str); 45] = [
+pub(crate) const X9143_USAGES: [(&str, &str); 45] = [
     ("B0", "BDK"),
     ("B1", "initial DUKPT key"),
     ("B2", "base key variant"),
