@@ -206,11 +206,15 @@ fn a_running_emulator_is_changed() {
     ctl(&["set", "single_des", "false"]).success();
     assert!(!module.settings().single_des);
     assert!(stdout(&ctl(&["get"]).success()).contains("single_des"));
+    let some = json(&ctl(&["get", "single_des", "pin_length", "--json"]).success());
+    assert_eq!(some, serde_json::json!({"single_des": "false", "pin_length": "4"}));
     ctl(&["stop"]).success().stdout("stopping\n");
     let socket = ["ctl", "--socket", "s"];
     fails(&dir, &[&socket[..], &["reload"]].concat(), 1, "the settings file is wrong");
     fails(&dir, &[&socket[..], &["set", "port", "1"]].concat(), 1, "cannot be changed while the emulator runs");
     fails(&dir, &[&socket[..], &["authorize", "nonsense"]].concat(), 2, "no category of activities");
+    fails(&dir, &[&socket[..], &["authorize", "export.999.host"]].concat(), 2, "a key usage: 01, 02");
+    fails(&dir, &[&socket[..], &["get", "pin_lenght"]].concat(), 1, "is pin_length meant?");
     drop(served);
     fails(&dir, &[&socket[..], &["status"]].concat(), 1, "no emulator serves s");
 }
