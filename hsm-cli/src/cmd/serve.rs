@@ -18,7 +18,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-Every flag is also a setting of the settings file and an environment variable (HSM_ and its name in capitals): see hsm config.
+Every flag is also a setting of the settings file, and an environment variable: HSM_ and the setting's name in capitals. A setting has
+the flag's name with _ for -, but --lmk is lmks, and --store, --passphrase-file and --key-file have lmk_ before it: see hsm config show.
 Signals: SIGHUP reloads the plugins, SIGINT and SIGTERM stop after what was accepted is answered.
 Exit codes: 0 stopped by a signal, 1 cannot start (port in use, bad plugin), 2 wrong usage.
 
