@@ -5,6 +5,7 @@ import argparse
 import collections
 import datetime
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -20,7 +21,7 @@ warnings.filterwarnings("ignore", message=".*TripleDES.*")
 import psec
 from asn1crypto import cms, core, keys
 from bitstring import BitArray
-from Crypto.Cipher import AES, DES3
+from Crypto.Cipher import AES, DES, DES3
 from Crypto.Hash import CMAC
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -41,6 +42,20 @@ except ImportError:
     TripleDES = algorithms.TripleDES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def optional(module):
+    """A module that checks once more what another package checks, so that the test can go on without it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        print(f"left out: {module}: {error}")
+        return None
+
+
+cardutil = optional("cardutil.pinblock")
+iso8583sim = optional("iso8583sim.security")
+pydukpt = optional("pydukpt")
 
 
 class Tally:
@@ -91,11 +106,19 @@ def check_iso0(c):
     block = upper(psec.pinblock.encode_pinblock_iso_0(c["pin"], c["pan"]))
     yield "psec encodes", c["block"], block
     yield "psec decodes", c["pin"], psec.pinblock.decode_pinblock_iso_0(unhex(c["block"]), c["pan"])
+    if iso8583sim:
+        yield "iso8583sim encodes", c["block"], upper(iso8583sim.encode_pin_block(c["pin"], c["pan"], 0))
+        yield "iso8583sim decodes", c["pin"], iso8583sim.decode_pin_block(unhex(c["block"]), c["pan"], 0)
+    if pydukpt:
+        yield "pydukpt encodes", c["block"], upper(pydukpt.encode_pin_block(c["pin"], c["pan"]))
+        yield "pydukpt decodes", c["pin"], pydukpt.decode_pin_block(unhex(c["block"]), c["pan"])
 
 
 def check_iso1(c):
-    # No library has format 1. Control nibble, length, PIN; the rest is free.
+    # Control nibble, length, PIN; the rest is free.
     yield "by hand", c["block"][: 2 + len(c["pin"])], f"1{len(c['pin']):X}{c['pin']}"
+    if iso8583sim:
+        yield "iso8583sim decodes", c["pin"], iso8583sim.decode_pin_block(unhex(c["block"]), None, 1)
 
 
 def check_iso2(c):
@@ -106,11 +129,15 @@ def check_iso2(c):
 
 def check_iso3(c):
     yield "psec decodes", c["pin"], psec.pinblock.decode_pinblock_iso_3(unhex(c["block"]), c["pan"])
+    if iso8583sim:
+        yield "iso8583sim decodes", c["pin"], iso8583sim.decode_pin_block(unhex(c["block"]), c["pan"], 3)
 
 
 def check_iso4(c):
     key = unhex(c["key"])
     yield "psec decodes", c["pin"], psec.pinblock.decipher_pinblock_iso_4(key, unhex(c["block"]), c["pan"])
+    if iso8583sim:
+        yield "iso8583sim decodes", c["pin"], iso8583sim.decrypt_pin_block(c["block"], c["pan"], key, 4)
 
 
 def check_visa_new(c):
@@ -125,6 +152,15 @@ def check_visa_old(c):
 def check_pvv(c):
     pvv = psec.pin.generate_visa_pvv(unhex(c["pvk"]), c["pvki"], c["pin"], c["pan"][:-1][-12:] + "0")
     yield "psec", c["pvv"], pvv
+    if cardutil:
+        yield "cardutil", c["pvv"], cardutil.calculate_pvv(c["pin"], c["pvk"], c["pvki"], c["pan"])
+
+
+def natural_by_hand(c):
+    """The published steps of IBM 3624: the validation data enciphered, each hex digit looked up in the table."""
+    key = unhex(c["pvk"])
+    cipher = DES.new(key, DES.MODE_ECB) if len(key) == 8 else DES3.new(key, DES3.MODE_ECB)
+    return "".join(c["table"][int(digit, 16)] for digit in cipher.encrypt(unhex(c["data"])).hex())
 
 
 def check_offset(c):
@@ -133,15 +169,28 @@ def check_offset(c):
     pin = psec.pin.generate_ibm3624_pin(unhex(c["pvk"]), c["table"], c["offset"], **common)
     yield "psec offset", c["offset"], offset
     yield "psec PIN", c["pin_of_offset"], pin
+    by_hand = "".join(str((int(p) - int(n)) % 10) for p, n in zip(c["pin"], natural_by_hand(c)))
+    yield "by hand, pycryptodome", c["offset"], by_hand
 
 
 def check_natural(c):
     natural = psec.pin.generate_ibm3624_pin(unhex(c["pvk"]), c["table"], "0" * 16, c["data"], 0, 16, "F")
     yield "psec", c["natural"], natural
+    yield "by hand, pycryptodome", c["natural"], natural_by_hand(c)
 
 
 def check_dukpt(c):
     ksn = unhex(c["ksn"])
+    if pydukpt:
+        initial = pydukpt.derive_ipek(unhex(c["bdk"]), ksn)
+        transaction = pydukpt.derive_key(initial, ksn)
+        yield "pydukpt initial key", c["ipek"], upper(initial)
+        yield "pydukpt transaction key", c["transaction"], upper(transaction)
+        yield "pydukpt pin key", c["pin"], upper(pydukpt.pin_key(transaction))
+        yield "pydukpt mac key", c["mac"], upper(pydukpt.mac_request_key(transaction))
+        yield "pydukpt mac_response key", c["mac_response"], upper(pydukpt.mac_response_key(transaction))
+        yield "pydukpt data key", c["data"], upper(pydukpt.data_request_key(transaction))
+        yield "pydukpt data_response key", c["data_response"], upper(pydukpt.data_response_key(transaction))
     # The package does not reset the counter for the right half of the initial key.
     device = ksn[:7] + bytes([ksn[7] & 0xE0, 0, 0])
     server = Server(bdk=unhex(c["bdk"]))
@@ -187,6 +236,8 @@ def check_mac(c):
         yield "psec", c["mac"], upper(psec.mac.generate_retail_mac(key[:8], key[8:], data, c["padding"]))
         if c["padding"] < 3:
             yield "pyemv", c["mac"], upper(emv_mac.mac_iso9797_3(key[:8], key[8:], data, c["padding"]))
+    if iso8583sim and not c["aes"] and c["padding"] < 3:
+        yield "iso8583sim", c["mac"], iso8583sim.generate_mac(data, key, c["algorithm"], c["padding"])
 
 
 def check_cmac(c):
@@ -341,6 +392,7 @@ CHECKS = {
     "ibm-offset": check_offset,
     "ibm-natural-pin": check_natural,
     "dukpt-tdes": check_dukpt,
+    "dukpt-aes": lambda c: (),  # only by paysec
     "cvv": check_cvv,
     "cvc3": check_cvc3,
     "mac": check_mac,
@@ -381,15 +433,20 @@ def psec_blocks(rng, count):
         yield kbpk, key, dict(header.blocks), block
 
 
+def ask(command, questions):
+    """The answers of a program to questions, both as JSON lines."""
+    lines = "".join(json.dumps(question) + "\n" for question in questions)
+    answers = subprocess.run(command, input=lines, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    if len(answers) != len(questions):
+        raise SystemExit(f"{command[0]}: {len(questions)} questions, {len(answers)} answers")
+    return [json.loads(answer) for answer in answers]
+
+
 def check_psec_blocks(binary, rng, count, tally):
     made = list(psec_blocks(rng, count))
     asked = [(kbpk, block) for kbpk, _, _, block in made]
     asked += [(kbpk, tampered(rng, block)) for kbpk, _, _, block in made]
-    lines = "".join(json.dumps({"kbpk": kbpk.hex(), "block": block}) + "\n" for kbpk, block in asked)
-    answers = subprocess.run([*binary, "open"], input=lines, stdout=subprocess.PIPE, text=True, check=True)
-    answers = [json.loads(line) for line in answers.stdout.splitlines()]
-    if len(answers) != len(asked):
-        raise SystemExit(f"{len(asked)} blocks asked, {len(answers)} answered")
+    answers = ask([*binary, "open"], [{"kbpk": kbpk.hex(), "block": block} for kbpk, block in asked])
     for (kbpk, key, optional, block), answer in zip(made, answers):
         case = {"kbpk": kbpk.hex(), "block": block}
         ours = (answer.get("key"), answer.get("header"), {k: v for k, v in answer.get("optional", []) if k != "PB"})
@@ -401,16 +458,76 @@ def check_psec_blocks(binary, rng, count, tally):
         tally.same("tr31-tampered", "we refuse", answer.get("error"), "A4", {**case, "answer": answer})
 
 
-def check_node(package, cases, tally):
-    """The keys of the DUKPT cases by the npm package."""
-    lines = "".join(json.dumps({"bdk": c["bdk"], "ksn": c["ksn"]}) + "\n" for c in cases)
-    command = ["node", os.path.join(HERE, "dukpt.js"), os.path.abspath(package)]
-    answers = subprocess.run(command, input=lines, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
-    if len(answers) != len(cases):
-        raise SystemExit(f"{len(cases)} transactions asked, {len(answers)} answered")
-    for case, answer in zip(cases, answers):
-        for use, key in json.loads(answer).items():
-            tally.same("dukpt-tdes", f"dukpt (npm) {use} key", case[use], key.upper(), case)
+def filled_blocks(case):
+    """PIN blocks with random fill of the libraries' making: (library, block)."""
+    family, pin, pan = case["family"], case["pin"], case["pan"]
+    if family == "pinblock-iso3":
+        yield "psec", upper(psec.pinblock.encode_pinblock_iso_3(pin, pan))
+    if family == "pinblock-iso4":
+        yield "psec", upper(psec.pinblock.encipher_pinblock_iso_4(unhex(case["key"]), pin, pan))
+    if iso8583sim and family == "pinblock-iso4":
+        yield "iso8583sim", iso8583sim.encrypt_pin_block(pin, pan, case["key"], 4)
+    elif iso8583sim:
+        yield "iso8583sim", upper(iso8583sim.encode_pin_block(pin, pan, int(family[-1])))
+
+
+def check_filled_blocks(binary, made, tally):
+    """That we find the PIN in blocks of others: (library, block, the case with the PIN)."""
+    questions = [{**case, "format": case["family"].split("-")[1], "block": block} for _, block, case in made]
+    for (library, block, case), answer in zip(made, ask([*binary, "open"], questions)):
+        case = {**case, "block": block, "answer": answer}
+        tally.same(case["family"], f"we decode {library}'s", answer.get("pin"), case["pin"], case)
+
+
+# What each npm package checks.
+NODE = {
+    "dukpt-tdes": "dukpt",
+    "pinblock-iso0": "data-crypto",
+    "pinblock-iso1": "data-crypto",
+    "pinblock-iso2": "data-crypto",
+    "pinblock-iso3": "data-crypto",
+}
+WITH_RANDOM_FILL = ["pinblock-iso1", "pinblock-iso3", "pinblock-iso4"]
+
+
+def check_node(modules, cases, tally):
+    """Compares with the npm packages. Returns PIN blocks of their making that have random fill, for `check_filled_blocks`."""
+    there = {package: os.path.isdir(os.path.join(modules, package)) for package in NODE.values()}
+    for package in [package for package, installed in there.items() if not installed]:
+        print(f"left out: {package} is not in {modules}")
+    asked = []
+    for case in cases:
+        family = case["family"]
+        # data-crypto finds the account number's digits only if there are 16.
+        other_pan = family in ("pinblock-iso0", "pinblock-iso3") and len(case["pan"]) != 16
+        if family in NODE and there[NODE[family]] and not other_pan:
+            asked.append(case)
+    filled = []
+    for case, answer in zip(asked, ask(["node", os.path.join(HERE, "packages.js"), modules], asked)):
+        family, package = case["family"], NODE[case["family"]]
+        if family in WITH_RANDOM_FILL:
+            filled.append((package, answer["block"], case))
+            continue
+        for field, theirs in answer.items():
+            tally.same(family, f"{package} (npm) {field}", case[field], theirs, case)
+    return filled
+
+
+def paysec_knows(case):
+    """Whether paysec takes a block: version D, no usage that begins with V, no optional block that TR-31 does not name."""
+    known = {"TS", "PB"}.issuperset(name for name, _ in case["optional"])
+    return case["block"][0] == "D" and case["block"][5] != "V" and known
+
+
+def check_paysec(binary, cases, tally):
+    """The keys of AES DUKPT, and what is in key blocks."""
+    asked = [case for case in cases if case["family"] == "dukpt-aes" or case["family"] == "tr31" and paysec_knows(case)]
+    for case, answer in zip(asked, ask([binary], asked)):
+        if "error" in answer:
+            tally.failures.append(f"{case['family']}: paysec: {answer['error']}: {json.dumps(case)}")
+            continue
+        for field, theirs in answer.items():
+            tally.same(case["family"], f"paysec {field}", case[field], theirs, case)
 
 
 def main():
@@ -418,7 +535,8 @@ def main():
     parser.add_argument("--binary", help="the built example; without it, cargo runs it")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--count", type=int, default=200, help="cases per family")
-    parser.add_argument("--node-dukpt", help="directory of the npm package dukpt, a second DUKPT")
+    parser.add_argument("--node", help="directory node_modules with the npm packages dukpt and data-crypto")
+    parser.add_argument("--paysec", help="the built program of the directory paysec, the only one that checks AES DUKPT")
     args = parser.parse_args()
     cargo = ["cargo", "run", "--release", "--locked", "-q", "-p", "hsm-core", "--example", "differential", "--"]
     binary = [args.binary] if args.binary else cargo
@@ -446,10 +564,17 @@ def main():
     if missing:
         raise SystemExit(f"not {args.count} cases of {', '.join(missing)}")
     check_psec_blocks(binary, rng, args.count, tally)
-    if args.node_dukpt:
-        check_node(args.node_dukpt, [c for c in cases if c["family"] == "dukpt-tdes"], tally)
+    with_fill = [case for case in cases if case["family"] in WITH_RANDOM_FILL]
+    filled = [(library, block, case) for case in with_fill for library, block in filled_blocks(case)]
+    if args.node:
+        filled += check_node(args.node, cases, tally)
     else:
-        print("without --node-dukpt DUKPT counters above 1FF are only checked for the initial key")
+        print("left out: the npm packages; without --node only pydukpt checks DUKPT counters above 1FF")
+    check_filled_blocks(binary, filled, tally)
+    if args.paysec:
+        check_paysec(args.paysec, cases, tally)
+    else:
+        print("left out: paysec; without --paysec nothing checks AES DUKPT")
     return tally.report()
 
 

@@ -1,9 +1,10 @@
 //! The LMKs of a command: those of the settings and the LMK store, as the server has them, or the published test LMKs.
 
 use crate::cmd::config::SettingsFrom;
-use crate::cmd::lmk::for_store;
+use crate::cmd::lmk::{for_store, unattended};
 use crate::exit::usage;
 use crate::parse;
+use anyhow::Context;
 use hsm_core::config::{Config, Effective, LmkLoadError};
 use hsm_core::lmk::{Lmk, LmkScheme};
 use hsm_core::scheme::KeyScheme;
@@ -59,10 +60,28 @@ impl StoreArgs {
 /// # Errors
 /// If the store cannot be used or there is no secret for it, or a live LMK is in it that nobody said is meant.
 pub(crate) fn load(config: &Config) -> anyhow::Result<LmkSlots> {
-    config.load_lmks(for_store).map_err(|error| match error {
+    config.load_lmks(for_store).map_err(as_shown)
+}
+
+/// As [`load`], but asks nobody: `None` if the passphrase of the store would have to be typed.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_unattended(config: &Config) -> anyhow::Result<Option<LmkSlots>> {
+    let mut typed = false;
+    let loaded = config.load_lmks(|store, is_key_file| {
+        let secret = unattended(store, is_key_file)?;
+        typed = secret.is_none();
+        secret.context("its passphrase is not at hand")
+    });
+    if typed { Ok(None) } else { loaded.map(Some).map_err(as_shown) }
+}
+
+fn as_shown(error: LmkLoadError<anyhow::Error>) -> anyhow::Error {
+    match error {
         LmkLoadError::Secret(error) => error,
         other => anyhow::anyhow!("{other}"),
-    })
+    }
 }
 
 /// The LMKs that a command works with.

@@ -7,6 +7,7 @@ use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use common::{json, private, stderr, stdout};
 use hsm_core::{LmkSlots, SecurityModule, Settings};
+use hsm_server::Reloaded;
 use hsm_server::control::{Actions, ControlSocket, ModuleControl};
 use std::fs;
 use tempfile::TempDir;
@@ -178,7 +179,7 @@ fn a_settings_file_is_made_checked_and_shown() {
 struct Nothing;
 
 impl Actions for Nothing {
-    fn reload(&mut self) -> Result<(), String> {
+    fn reload(&mut self) -> Result<Reloaded, String> {
         Err("the settings file is wrong".to_owned())
     }
 

@@ -1,14 +1,18 @@
 //! Random cases for a differential test: what our algorithms make of random inputs, for other implementations to check.
 //!
 //! `differential generate SEED COUNT` prints COUNT JSON lines per family; the same seed gives the same lines.
-//! `differential open` reads JSON lines `{"kbpk": hex, "block": text}` with TR-31 blocks and prints, for each, the key and
-//! the header, or why the block does not open.
+//! `differential open` reads JSON lines and prints, for each, what the block has in it or why it does not open: `{"kbpk": hex,
+//! "block": text}`, a TR-31 block with a key and a header; `{"format": name, "block": hex, "pan": digits, "key": hex}`, a PIN
+//! block with a PIN, clear but for ISO 4, the only format that needs the key.
 //!
 //! `examples/interop/differential.py` checks one and feeds the other.
 
 use hsm_core::asymmetric::{CryptoSource, Curve, EcPrivate, KeyDerivation, RsaPrivate, shared_secret};
 use hsm_core::card::{Cvk, cvc3, ivcvc3};
-use hsm_core::dukpt::{Ksn, TdesBdk, TdesUse, tdes_working_key};
+use hsm_core::dukpt::{
+    AesKeyType, AesKsn, AesUse, Ksn, TdesBdk, TdesUse, aes_initial_key, aes_transaction_key, aes_working_key,
+    tdes_working_key,
+};
 use hsm_core::emv::{self, CardKeyOption, Confidentiality, PanPsn, Tree};
 use hsm_core::hex;
 use hsm_core::key_block::header::{
@@ -48,6 +52,7 @@ const FAMILIES: &[(&str, MakeCase)] = &[
     ("ibm-offset", ibm_offset),
     ("ibm-natural-pin", ibm_natural),
     ("dukpt-tdes", dukpt),
+    ("dukpt-aes", aes_dukpt),
     ("cvv", cvv),
     ("cvc3", dynamic_cvc3),
     ("mac", mac),
@@ -90,9 +95,35 @@ fn generate(seed: u64, count: usize, out: &mut impl Write) -> Outcome<()> {
 }
 
 fn open(case: &Value) -> Outcome<Value> {
-    let text = |name: &str| case[name].as_str().ok_or_else(|| format!("no field {name}"));
-    let block = text("block")?;
-    let kbpk = hex::decode(text("kbpk")?).ok_or("the protection key is no hex")?;
+    if case["format"].is_string() { open_pin_block(case) } else { open_key_block(case) }
+}
+
+fn text<'a>(case: &'a Value, name: &str) -> Outcome<&'a str> {
+    Ok(case[name].as_str().ok_or_else(|| format!("no field {name}"))?)
+}
+
+fn bytes(case: &Value, name: &str) -> Outcome<Vec<u8>> {
+    Ok(hex::decode(text(case, name)?).ok_or_else(|| format!("{name} is no hex"))?.to_vec())
+}
+
+fn open_pin_block(case: &Value) -> Outcome<Value> {
+    let format = Format::from_name(text(case, "format")?).ok_or("no such format")?;
+    let (block, pan) = (bytes(case, "block")?, Pan::from_digits(text(case, "pan")?.as_bytes())?);
+    let opened = if format == Format::Iso4 {
+        let block = block.as_slice().try_into().map_err(|_| "the block does not have 16 bytes")?;
+        decipher_iso4(block, &pan, &ClearKey::aes(&bytes(case, "key")?)?.cipher()?)
+    } else {
+        decode(format, &block, &Context::account(pan))
+    };
+    Ok(match opened {
+        Ok(pin) => json!({ "pin": ascii(pin.digits()) }),
+        Err(error) => json!({ "error": error.to_string() }),
+    })
+}
+
+fn open_key_block(case: &Value) -> Outcome<Value> {
+    let block = text(case, "block")?;
+    let kbpk = bytes(case, "kbpk")?;
     let kbpk = if block.starts_with('D') { ClearKey::aes(&kbpk)? } else { ClearKey::des(&kbpk)? };
     Ok(match tr31::unwrap(&kbpk, block.as_bytes()) {
         Ok(opened) => {
@@ -270,6 +301,36 @@ fn dukpt(r: &mut Random) -> Outcome<Value> {
     }))
 }
 
+/// All keys of an AES transaction of one length, and the key under which the device is sent its next initial key.
+fn aes_dukpt(r: &mut Random) -> Outcome<Value> {
+    let (bdk, id, counter) = (r.aes()?, r.array(), u32::from_be_bytes(r.array()));
+    // Half of the counters are those of a young device. An even one is never the last, which is no transaction's.
+    let ksn = AesKsn::new(id, if r.below(2) == 0 { counter & 0xFF } else { counter & !1 });
+    let len = r.one_of(&[16, 24, 32]).min(bdk.len());
+    let initial = aes_initial_key(&bdk, &id)?;
+    let key = |usage, len, ksn: &AesKsn| -> Outcome<String> {
+        Ok(key_hex(&aes_working_key(&aes_transaction_key(&initial, ksn)?, usage, AesKeyType::aes(len), ksn)?))
+    };
+    let update = key(AesUse::KeyEncryption, bdk.len(), &AesKsn::new(id, u32::MAX))?;
+    let mut case = json!({
+        "bdk": key_hex(&bdk), "ksn": format!("{}{:08X}", hex::encode(&id), ksn.counter()), "length": len,
+        "initial": key_hex(&initial), "update": update,
+    });
+    for (name, usage) in [
+        ("key_encryption", AesUse::KeyEncryption),
+        ("pin", AesUse::Pin),
+        ("mac_generation", AesUse::MacGeneration),
+        ("mac_verification", AesUse::MacVerification),
+        ("mac_both", AesUse::MacBoth),
+        ("data_encryption", AesUse::DataEncryption),
+        ("data_decryption", AesUse::DataDecryption),
+        ("data_both", AesUse::DataBoth),
+    ] {
+        case[name] = json!(key(usage, len, &ksn)?);
+    }
+    Ok(case)
+}
+
 // ----------------------------------------------------------------------------------------------- cards, MACs and EMV
 
 fn cvv(r: &mut Random) -> Outcome<Value> {
@@ -381,9 +442,8 @@ fn script(r: &mut Random) -> Outcome<Value> {
     }))
 }
 
-// ----------------------------------------------------------------------------------------------------------- TR-31
+// --------------------------------------------------------------------------------- key blocks and key establishment
 
-/// A block with up to three optional blocks, some with the key's length hidden.
 /// A ZMK in a TR-34 key token, under the variant test LMK.
 fn tr34_token(r: &mut Random) -> Outcome<Value> {
     let krd = RsaPrivate::generate(&mut CryptoSource(&mut r.0), 1024, &[1, 0, 1])?;
@@ -461,6 +521,7 @@ fn agreement(r: &mut Random) -> Outcome<Value> {
     }))
 }
 
+/// A block with up to four optional blocks, some with the key's length hidden.
 fn tr31_block(r: &mut Random) -> Outcome<Value> {
     let version = r.one_of(&[Version::A, Version::B, Version::C, Version::D]);
     let kbpk = if version.is_aes() { r.aes()? } else { r.des(&[16, 24])? };
@@ -477,7 +538,7 @@ fn tr31_block(r: &mut Random) -> Outcome<Value> {
         exportability: Exportability::from_id(r.one_of(b"ENS"))?,
     };
     let mut blocks = Vec::new();
-    for id in [*b"10", *b"LB", *b"99"].into_iter().take(r.below(4)) {
+    for id in [*b"TS", *b"10", *b"LB", *b"99"].into_iter().take(r.below(5)) {
         // Up to the longest that has no extended length, which psec reads otherwise than the examples of X9.143.
         let len = if r.below(4) == 0 { r.between(200, 251) } else { r.between(1, 40) };
         blocks.push(OptionalBlock::new(id, r.digits(len).as_bytes())?);

@@ -345,6 +345,12 @@ impl Config {
         found
     }
 
+    /// The settings of these whose values are others in `new`.
+    #[must_use]
+    pub fn changes(&self, new: &Self) -> Vec<&'static Key> {
+        keys().iter().filter(|key| key.show(self) != key.show(new)).collect()
+    }
+
     /// The LMKs: the test LMKs in their slots, and those of the store over them.
     ///
     /// `secret` is asked for the store's secret unless a file has it; it is told whether that is a key file.
@@ -669,6 +675,10 @@ impl Layers<'_> {
                     problems.push(Problem { source: source.clone(), key: Some(key.name.to_owned()), message });
                 }
             }
+        }
+        // Nobody who keeps LMKs of their own expects others beside them.
+        if config.lmk.lmk_store.is_some() && !sources.contains_key("lmks") {
+            config.lmk.lmks.clear();
         }
         if problems.is_empty() {
             for (name, message) in config.contradictions() {

@@ -85,6 +85,12 @@ pub struct Settings {
     pub zmk_export: bool,
     /// Whether ZMKs (type 000, usage 52) may be imported with A6; without it 17.
     pub zmk_import: bool,
+    /// Whether private RSA and elliptic-curve keys may be exported in key blocks; without it 17.
+    pub private_key_export: bool,
+    /// Whether private RSA and elliptic-curve keys may be imported in key blocks; without it 17.
+    pub private_key_import: bool,
+    /// Whether import under an RSA key (GI) needs the authorised activity that import under a ZMK needs: 17.
+    pub rsa_import_authorised: bool,
     /// Whether keys in TR-31 blocks are padded to the longest key of their algorithm.
     pub hide_key_length: bool,
     /// Whether key blocks may name another LMK than the one that protects them; without it A3.
@@ -126,6 +132,8 @@ impl Settings {
             trusted_import_only: true,
             zmk_export: false,
             zmk_import: false,
+            private_key_export: false,
+            private_key_import: false,
             strong_keys_under_weak_lmk: false,
             ..Self::default()
         }
@@ -174,6 +182,9 @@ impl Default for Settings {
             trusted_import_only: false,
             zmk_export: true,
             zmk_import: true,
+            private_key_export: true,
+            private_key_import: true,
+            rsa_import_authorised: true,
             hide_key_length: false,
             ignore_block_lmk_id: false,
             check_key_validity: false,

@@ -267,7 +267,10 @@ fn an_emulator_runs_on_a_store() {
     };
     let ask = |_: &Path, key_file: bool| if key_file { Err("a passphrase is enough") } else { Ok(secret()) };
     assert!(matches!(config(&[]).load_lmks(ask), Err(LmkLoadError::Live(_))));
-    let allowed = config(&[("allow_live_lmk", "true")]);
+    // The test LMKs are there beside the store only if that is said.
+    let slots = config(&[("allow_live_lmk", "true")]).load_lmks(ask).unwrap();
+    assert_eq!(slots.slots.keys().collect::<Vec<_>>(), [&1, &7]);
+    let allowed = config(&[("allow_live_lmk", "true"), ("lmks", "00=test-variant,01=test-aes,02=test-tdes")]);
     assert!(matches!(allowed.load_lmks(|_, _| Err("nobody")), Err(LmkLoadError::Secret("nobody"))));
     let slots = allowed.load_lmks(ask).unwrap();
     assert_eq!((slots.default, *slots.slots[&0] == Lmk::test_variant(), *slots.slots[&1] == live), (7, true, true));

@@ -87,6 +87,12 @@ impl<'h> KeyField<'h> {
         self.is_key_block() && self.header.get(8) == Some(&b'A')
     }
 
+    /// Whether the field is a key block with an RSA or elliptic-curve key.
+    #[must_use]
+    pub fn is_asymmetric(&self) -> bool {
+        self.is_key_block() && matches!(self.header.get(8), Some(b'R' | b'E'))
+    }
+
     /// Whether the field is a key block with a base derivation key.
     #[must_use]
     pub fn is_bdk(&self) -> bool {

@@ -4,6 +4,7 @@
 //! disconnected; sizes and times are bounded. Requests are served one after the other by a thread of their own, never by the
 //! event loop. What they do is a [`Control`]; [`ModuleControl`] is that of an emulator.
 
+use crate::Reloaded;
 use hsm_core::authorisation::Activity;
 use hsm_core::config::{change_setting, keys, show_setting};
 use hsm_core::lmk_store::LmkRow;
@@ -420,7 +421,7 @@ pub trait Actions: Send {
     ///
     /// # Errors
     /// Why the old ones stay.
-    fn reload(&mut self) -> Result<(), String>;
+    fn reload(&mut self) -> Result<Reloaded, String>;
 
     /// Stops it, at once if `now`. The answer may or may not get out before.
     fn stop(&mut self, now: bool);
@@ -529,8 +530,8 @@ impl<A: Actions> Control for ModuleControl<A> {
                 Ok(json!({"pin_verification_locked": false}))
             }
             Request::Reload => {
-                self.actions.reload()?;
-                Ok(Value::Object(Map::new()))
+                let Reloaded { plugins, changed, restart } = self.actions.reload()?;
+                Ok(json!({"plugins": plugins, "changed": changed, "restart": restart}))
             }
             Request::Stop { now } => {
                 log::info!("control socket: stop");

@@ -9,4 +9,6 @@ mod server;
 pub mod trace;
 
 pub use engine::{Engine, Fault, Limits, LoadError, Outcome, PluginError, PluginInfo, PluginSet, Probe, SharedPlugins};
-pub use server::{Emulator, EmulatorConfig, EmulatorError, UnknownCommand};
+pub use server::{
+    Emulator, EmulatorConfig, EmulatorError, NewSettings, ReadSettings, ReloadError, Reloaded, Reloader, UnknownCommand,
+};

@@ -9,9 +9,10 @@ use crate::trace;
 use hsm_core::SecurityModule;
 use hsm_plugin_sdk::abi::response_code;
 use hsm_plugin_sdk::likely_trailer;
+use std::fmt::{self, Display};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -66,8 +67,7 @@ pub enum EmulatorError {
 pub struct Emulator {
     server: net::Server,
     module: SecurityModule,
-    plugins: SharedPlugins,
-    pool: WorkerPool,
+    reloader: Reloader,
     config: EmulatorConfig,
 }
 
@@ -94,7 +94,17 @@ impl Emulator {
         let factory = Slow { plugins: plugins.clone(), module: module.clone(), trace: config.trace };
         let pool = WorkerPool::new(config.workers, factory).map_err(EmulatorError::Thread)?;
         let server = net::Server::bind(config.net.clone())?.with_workers(&pool);
-        Ok(Self { server, module, plugins, pool, config })
+        let reloader = Reloader(Arc::new(Reloading {
+            plugins,
+            pool,
+            plugin_dir: config.plugin_dir.clone(),
+            limits: config.limits.clone(),
+            server: server.handle(),
+            stopping: AtomicBool::new(false),
+            wanted: AtomicUsize::new(0),
+            settings: Mutex::new(None),
+        }));
+        Ok(Self { server, module, reloader, config })
     }
 
     /// A handle that controls the emulator from another thread.
@@ -106,7 +116,13 @@ impl Emulator {
     /// The plugins in use.
     #[must_use]
     pub fn plugins(&self) -> &SharedPlugins {
-        &self.plugins
+        &self.reloader.0.plugins
+    }
+
+    /// What reloads plugins and settings, from any thread.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Serves until it is stopped.
@@ -116,87 +132,153 @@ impl Emulator {
     /// # Errors
     /// If the system's poll fails.
     pub fn run(self) -> std::io::Result<()> {
-        let stopping = Arc::new(AtomicBool::new(false));
-        compile_in_background(&self.plugins, &stopping);
-        let reloader = Reloader {
-            plugins: self.plugins.clone(),
-            pool: self.pool,
-            plugin_dir: self.config.plugin_dir.clone(),
-            limits: self.config.limits.clone(),
-            server: self.server.handle(),
-            stopping: stopping.clone(),
-            wanted: Arc::default(),
-        };
+        let reloading = self.reloader.0.clone();
+        let (set, compiling) = (reloading.plugins.current(), reloading.clone());
+        let compile = move || set.compile_all(|| compiling.is_stopping());
+        if let Err(error) = thread::Builder::new().name("hsm-compile".to_owned()).spawn(compile) {
+            log::warn!("plugins are compiled at their first request: {error}");
+        }
         let mut host = HostPort {
-            engine: Engine::new(self.plugins, self.module),
-            reloader,
+            engine: Engine::new(reloading.plugins.clone(), self.module),
+            reloader: self.reloader,
             config: self.config,
             response: Vec::with_capacity(1024),
         };
         let result = self.server.run(&mut host);
-        stopping.store(true, Ordering::Release);
+        reloading.stopping.store(true, Ordering::Release);
         result
     }
 }
 
-fn compile_in_background(plugins: &SharedPlugins, stopping: &Arc<AtomicBool>) {
-    let (set, stopping) = (plugins.current(), stopping.clone());
-    let compile = move || set.compile_all(|| stopping.load(Ordering::Acquire));
-    if let Err(error) = thread::Builder::new().name("hsm-compile".to_owned()).spawn(compile) {
-        log::warn!("plugins are compiled at their first request: {error}");
+/// What a reload has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Plugins in use now.
+    pub plugins: usize,
+    /// Names of settings whose new value is in force.
+    pub changed: Vec<String>,
+    /// Names of settings whose new value will be in force after a restart.
+    pub restart: Vec<String>,
+}
+
+impl Display for Reloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "reloaded {} plugins", self.plugins)?;
+        if !self.changed.is_empty() {
+            write!(f, "; changed: {}", self.changed.join(", "))?;
+        }
+        if !self.restart.is_empty() {
+            write!(f, "; needs a restart: {}", self.restart.join(", "))?;
+        }
+        Ok(())
     }
 }
 
-/// Loads a new generation of plugins beside the old one, off the event loop, and swaps it in when it is known to be good.
+/// Why nothing was reloaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// A plugin is bad.
+    #[error(transparent)]
+    Plugins(#[from] LoadError),
+    /// The settings cannot be read, or are wrong.
+    #[error("{0}")]
+    Settings(String),
+}
+
+/// Settings that were read and found good. Called, it puts them in force and fills in the names of what has changed.
+pub type NewSettings = Box<dyn FnOnce(&mut Reloaded)>;
+
+/// Reads the settings again, without changing anything yet.
+pub type ReadSettings = Box<dyn FnMut() -> Result<NewSettings, String> + Send>;
+
+/// Reloads what an emulator works with: reads and checks the new beside the old, off the event loop, and puts all of it in force or
+/// nothing.
 #[derive(Clone)]
-struct Reloader {
+pub struct Reloader(Arc<Reloading>);
+
+struct Reloading {
     plugins: SharedPlugins,
     pool: WorkerPool,
     plugin_dir: Option<PathBuf>,
     limits: Limits,
     server: ServerHandle,
-    stopping: Arc<AtomicBool>,
-    /// Reloads asked for and not begun. The thread that finds more than its own begins again.
-    wanted: Arc<AtomicUsize>,
+    stopping: AtomicBool,
+    /// Reloads that the event loop asked for and that are not begun. The thread that finds more than its own begins again.
+    wanted: AtomicUsize,
+    /// Where settings come from, if they are reloaded too. Locked for a whole reload, so that there is one at a time.
+    settings: Mutex<Option<ReadSettings>>,
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reloader {{ plugin_dir: {:?} }}", self.0.plugin_dir)
+    }
 }
 
 impl Reloader {
+    /// Has settings reloaded together with the plugins.
+    pub fn set_settings(&self, read: ReadSettings) {
+        *self.0.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
+    }
+
+    /// Reloads. Takes as long as compiling the plugins that are new.
+    ///
+    /// # Errors
+    /// What is wrong with the settings or the first bad plugin; everything is as it was then.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let result = self.0.reload();
+        match &result {
+            Ok(reloaded) => log::info!("{reloaded}"),
+            Err(error) => log::error!("reload refused, everything stays as it was: {error}"),
+        }
+        result
+    }
+
+    /// Reloads on a thread of its own; the log tells how it ended.
     fn start(&self) {
-        if self.wanted.fetch_add(1, Ordering::AcqRel) > 0 {
+        if self.0.wanted.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
         }
         let reloader = self.clone();
         let run = move || {
             loop {
-                let asked = reloader.wanted.load(Ordering::Acquire);
-                reloader.reload();
-                if reloader.wanted.fetch_sub(asked, Ordering::AcqRel) == asked {
+                let asked = reloader.0.wanted.load(Ordering::Acquire);
+                // The log has said why.
+                let _ = reloader.reload();
+                if reloader.0.wanted.fetch_sub(asked, Ordering::AcqRel) == asked {
                     return;
                 }
             }
         };
         if let Err(error) = thread::Builder::new().name("hsm-reload".to_owned()).spawn(run) {
-            self.wanted.store(0, Ordering::Release);
-            log::error!("reload refused, the old plugins stay: cannot start a thread: {error}");
+            self.0.wanted.store(0, Ordering::Release);
+            log::error!("reload refused, everything stays as it was: cannot start a thread: {error}");
         }
     }
+}
 
-    fn reload(&self) {
+impl Reloading {
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let new_settings = settings.as_mut().map(|read| read()).transpose().map_err(ReloadError::Settings)?;
         let older = self.plugins.current();
-        let loaded = PluginSet::load(self.plugin_dir.as_deref(), &self.limits)
-            .map(|set| set.after(&older))
-            .and_then(|set| set.try_own().map(|()| set));
-        match loaded {
-            Ok(set) => {
-                set.compile_all(|| self.stopping.load(Ordering::Acquire));
-                log::info!("reloaded {} plugins", set.infos().count());
-                self.plugins.replace(set);
-                self.pool.renew();
-                // The event loop takes the new generation between two requests.
-                self.server.wake();
-            }
-            Err(error) => log::error!("reload refused, the old plugins stay: {error}"),
+        let set = PluginSet::load(self.plugin_dir.as_deref(), &self.limits)?.after(&older);
+        set.try_own()?;
+        set.compile_all(|| self.is_stopping());
+        let mut reloaded = Reloaded { plugins: set.infos().count(), ..Reloaded::default() };
+        if let Some(put_in_force) = new_settings {
+            put_in_force(&mut reloaded);
         }
+        self.plugins.replace(set);
+        self.pool.renew();
+        // The event loop takes the new generation between two requests.
+        self.server.wake();
+        Ok(reloaded)
     }
 }
 

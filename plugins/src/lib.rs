@@ -6,8 +6,10 @@ extern crate self as hsm_plugins;
 pub mod asymmetric;
 pub mod dukpt;
 pub mod legacy;
+pub mod length_flag;
 pub mod pins;
 pub mod printing;
+pub mod transport;
 
 /// Text without the LMK identifier (`%` and two digits) at its end, for fields that only the end of the message ends.
 pub(crate) fn without_lmk_identifier(text: &[u8]) -> &[u8] {

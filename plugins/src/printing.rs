@@ -36,18 +36,63 @@ pub fn lmk_scheme(req: &mut Request<'_>) -> Result<u8> {
     Ok(scheme)
 }
 
-/// Reads the key type, the optional check value flag (1 without, 2 with a check value) and the scheme of A2 and NE; also says whether a
-/// check value is asked for.
-///
-/// # Errors
-/// 15 for a short field.
-pub fn key_type_and_scheme(req: &mut Request<'_>) -> Result<(KeyPurpose, u8, bool)> {
-    let purpose = req.key_type("Key type")?;
-    let flag = match req.peek() {
-        Some(b'1' | b'2') => req.digit("Check value flag")?,
-        _ => 1,
-    };
-    Ok((purpose, req.scheme("Key scheme (LMK)")?, flag == 2))
+/// What A2 and NE ask for: a new key or component, printed in clear.
+#[derive(Debug)]
+pub struct NewKey<'h> {
+    /// Type of the key.
+    pub purpose: KeyPurpose,
+    /// Scheme under the LMK.
+    pub scheme: u8,
+    /// Attributes, under a key-block LMK.
+    pub attributes: Option<KeyAttributes<'h>>,
+    /// Print fields.
+    pub fields: &'h [u8],
+    with_check_value: bool,
+}
+
+impl<'h> NewKey<'h> {
+    /// Reads the whole request: key type, optional check value flag (1 without, 2 with a check value), scheme, print fields,
+    /// attributes.
+    ///
+    /// # Errors
+    /// 15, 28 for a key type of the other kind of LMK.
+    pub fn read(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Self> {
+        let purpose = req.key_type("Key type")?;
+        let flag = match req.peek() {
+            Some(b'1' | b'2') => req.digit("Check value flag")?,
+            _ => 1,
+        };
+        let scheme = req.scheme("Key scheme (LMK)")?;
+        let fields = req.print_fields(&[])?;
+        req.lmk_identifier()?;
+        let at = req.offset();
+        let attributes = req.attributes(&AttributeGroup::GENERATE)?;
+        req.end()?;
+
+        hsm.key_type_fits(purpose)?;
+        if purpose == KeyPurpose::KEY_BLOCK && attributes.is_none() {
+            return Err(req.refuse("Key block attributes", at, "are missing"));
+        }
+        Ok(Self { purpose, scheme, attributes, fields, with_check_value: flag == 2 })
+    }
+
+    /// The response: the key, and its check value if that was asked for.
+    #[must_use]
+    pub fn response(
+        &self,
+        hsm: &Hsm<'h>,
+        names: [&'static str; 2],
+        key: Vec<u8>,
+        check_value: &[u8; 8],
+    ) -> Response<'h> {
+        let [key_name, check_value_name] = names;
+        let mut resp = hsm.response();
+        resp.key(key_name, key);
+        if self.with_check_value {
+            resp.hex(check_value_name, &check_value[..3]);
+        }
+        resp
+    }
 }
 
 /// PA and PC: load a print format or continue it.

@@ -108,6 +108,7 @@ fn generation_refuses_what_the_manual_says() {
         (b"0051201%01#0000&X", "AA"),
         (b"0051201%01#\xFF000", "15"),
         (b"0051201%01# 000", "A9"),
+        (b"0051201%01#c100", "A9"),
         (b"0051201%01#000100", "AC"),
         (b"0051201%01#00010005Q", "AD"),
         (b"0051201%01#0002000 5L0005L", "AC"),
@@ -543,6 +544,18 @@ fn hmac_keys_go_from_gi_into_key_blocks() {
     assert_eq!((&field[..4], check_value), (&b"0024"[..], &b"2739B6"[..]));
     assert_eq!(import(b"=03")[28..], *b"2739B60000000000");
 
+    // BU computes with the hash that is named, and shows 6 digits of meaning.
+    for (hash, value) in [("01", "2739B6"), ("06", "DCC3C8")] {
+        let asked = |tail: &[u8]| good(&module, "BU", &join(&[b"1C0", hash.as_bytes(), field, b";", tail]));
+        assert_eq!(asked(b";001"), value.as_bytes());
+        assert_eq!(asked(b""), [value.as_bytes(), b"0000000000"].concat());
+    }
+    refused(&module, "BU", &join(&[b"1C009", field, b";"]), "05");
+    refused(&module, "BU", &join(&[b"1C006", field]), "15");
+    refused(&module, "BU", &join(&[b"1C9"]), "05");
+    refused(&module, "BU", &join(&[b"1C006", field, b";%01"]), "A1");
+    refused(&module, "BU", b"1C0060024xxxxxxxxxxxxxxxxxxxxxxxx;", "10");
+
     for role in [ChangeRole::Old, ChangeRole::New] {
         let change = changing((0, Lmk::test_variant()), other_variant(), role);
         let moved = good(&change, "BW", &join(&[b"1C006", field, b";!11"]));
@@ -593,6 +606,7 @@ fn bw_moves_private_keys() {
         refused(&change, "BW", b"0C9", "05");
 
         let change = changing((1, Lmk::test_variant()), Lmk::test_keyblock_aes(), role);
+        refused(&change, "BW", &join(&[b"0CF", &pair.private, b"#03N07E00"]), "AA");
         let private = good(&change, "BW", &join(&[b"0CF", &pair.private, b"#03N07N00"]));
         assert_eq!((&private[..6], &private[10..21]), (&b"FFFFS1"[..], &b"03RN07N0001"[..]));
         let signature = good(&only(1, Lmk::test_keyblock_aes()), "EW", &join(&[b"0601010004data;99", &private]));
@@ -652,6 +666,11 @@ fn import_and_export_refuse_what_the_manual_says() {
         refused(&module, "GK", &export(head, key, kcv, &public), error);
     }
     good(&module, "GK", &export("010106001", key, kcv, &public));
+    // The flag is that of the key, and the type that of its kind.
+    refused(&module, "GK", &export("010106000", key, kcv, &public), "05");
+    refused(&module, "GK", &export("010106002", key, kcv, &public), "05");
+    refused(&module, "GK", &export("01010600F", key, kcv, &public), "05");
+    refused(&module, "GK", &export("0101FFFF1", key, kcv, &public), "04");
     refused(&module, "GK", &export("010106001", key, "08D7B5", &public), "01");
     refused(&module, "GK", &export("010106001", key, "08D7B4FFFFFFFFFF", &public), "01");
     refused(&module, "GK", &export("010106001", key, "08D7x4", &public), "15");
@@ -701,6 +720,8 @@ fn import_and_export_refuse_what_the_manual_says() {
     refused(&module, "GI", &join(&[b"0101FFFF", &exported, b";99", &pair(1).private, b"=03%01#02N00S00"]), "A7");
     refused(&module, "GI", &join(&[b"0101FFFF", &exported, b";99", &pair(1).private, b"=03%01#72X00S00"]), "A8");
     refused(&module, "GI", &join(&[b"0101FFFF", &exported, b";99", &pair(1).private, b"=03%01#ZZN00S00"]), "A6");
+    module.set_settings(Settings { authorise_all: false, rsa_import_authorised: false, ..Settings::default() });
+    good(&module, "GI", &import("01010400", &exported, b"=03"));
     module.set_settings(Settings { authorise_all: false, ..Settings::default() });
     refused(&module, "GI", &import("01010400", &exported, b"=03"), "17");
     good(&module, "GK", &export("010106001", key, kcv, &public));
@@ -729,6 +750,25 @@ fn loaded_private_keys_serve_until_the_module_is_gone() {
         refused(&module, "EK", &join(&[b"200100", &[0; 100], lmk]), if lmk.is_empty() { "78" } else { "A1" });
         refused(&module, "EK", &join(&[b"200176", &[0; 176], lmk]), if lmk.is_empty() { "49" } else { "A1" });
     }
+}
+
+#[test]
+fn a_setting_keeps_private_keys_in() {
+    let text = |module: &SecurityModule, code, body: &str| good(module, code, body.as_bytes());
+    let module = module();
+    let zmk = text(&module, "A0", "0FFFS%01#52T2N00S00");
+    let zmk = &zmk[..zmk.len() - 6];
+    let private = &generate(&module, "2051201%01#0000&E").private[4..];
+    let export = join(&[b"FFF", zmk, private, b"S%01"]);
+    let out = good(&module, "A8", &export);
+    let out = &out[..out.len() - 6];
+    let back = join(&[b"FFF", zmk, out, b"S%01"]);
+    good(&module, "A6", &back);
+    module.set_settings(Settings { private_key_export: false, ..Settings::default() });
+    refused(&module, "A8", &export, "17");
+    good(&module, "A6", &back);
+    module.set_settings(Settings { private_key_import: false, ..Settings::default() });
+    refused(&module, "A6", &back, "17");
 }
 
 #[test]
@@ -806,6 +846,11 @@ fn keys_are_translated_between_the_old_lmk_and_the_new_one() {
         }
         refused(&change, "EM", &pair.private, "15");
         refused(&change, "EM", &join(&[&pair.private, b"#0000&Q"]), "AA");
+        refused(&change, "EM", &join(&[&pair.private, b"#0000&E"]), "AA");
+        refused(&change, "EM", &join(&[&pair.private, b"#c100"]), "A9");
+        refused(&change, "EU", &join(&[&public, b"~#V00E00"]), "AA");
+        let sensitive = good(&change, "EM", &join(&[&pair.private, b"#0000"]));
+        assert_eq!(&sensitive[10..21], b"03RN00S0001");
 
         // Key block to key block, and never back.
         let change = changing((1, Lmk::test_keyblock_aes()), Lmk::test_keyblock_tdes(), role);

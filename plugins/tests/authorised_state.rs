@@ -41,16 +41,18 @@ const GENERATE_ZMK: &str = "A00000U";
 
 #[test]
 fn ra_alone_cancels_everything_of_the_lmk() {
-    for ra in ["RA", "RA00", "RA00%00", "RA%00"] {
+    for (ra, answer, again) in
+        [("RA", "00", "00"), ("RA00", "00002", "00000"), ("RA00%00", "00002", "00000"), ("RA%00", "00", "00")]
+    {
         let (module, mut session) = strict();
         authorise(&module, 0, &["generate", "pin.clear.host:10"]);
         authorise(&module, 1, &["generate"]);
         assert!(send(&mut session, GENERATE_ZMK).starts_with("00"));
-        assert_eq!(send(&mut session, ra), "00", "{ra}");
+        assert_eq!(send(&mut session, ra), answer, "{ra}");
         assert_eq!(send(&mut session, GENERATE_ZMK), "17", "{ra}");
         assert!(!module.is_authorised(0, "pin.clear.host") && module.is_authorised(1, "generate.000.host"));
         // Nothing left to cancel is no error: hosts use RA to see whether anybody is there.
-        assert_eq!(send(&mut session, ra), "00");
+        assert_eq!(send(&mut session, ra), again);
     }
 }
 
@@ -60,15 +62,15 @@ fn ra_cancels_the_activities_it_names() {
     let all = ["generate.000.host:5", "export..host", "pin.clear:p"];
     authorise(&module, 0, &all);
     let in_force = || module.authorisation().in_force(0, &module.settings(), module.now()).len();
-    assert_eq!(send(&mut session, "RA01000"), "00");
+    assert_eq!(send(&mut session, "RA01000"), "00000");
     assert_eq!(in_force(), 3);
     // The original time limit belongs to the activity.
-    assert_eq!(send(&mut session, "RA01001generate.000.host;"), "00");
+    assert_eq!(send(&mut session, "RA01001generate.000.host;"), "00000");
     assert_eq!(in_force(), 3);
-    assert_eq!(send(&mut session, "RA01002gen.zmk.h:5;pin.clear:p;"), "00");
+    assert_eq!(send(&mut session, "RA01002gen.zmk.h:5;pin.clear:p;"), "00002");
     assert_eq!(in_force(), 1);
     assert_eq!(send(&mut session, GENERATE_ZMK), "17");
-    assert_eq!(send(&mut session, "RA01001EXPORT..HOST;%00"), "00");
+    assert_eq!(send(&mut session, "RA01001EXPORT..HOST;%00"), "00001");
     assert_eq!(in_force(), 0);
 }
 
@@ -77,7 +79,7 @@ fn ra_for_another_lmk() {
     let (module, mut session) = strict();
     authorise(&module, 0, &["export"]);
     authorise(&module, 2, &["export"]);
-    assert_eq!(send(&mut session, "RA01001export;%02"), "00");
+    assert_eq!(send(&mut session, "RA01001export;%02"), "00001");
     assert!(module.is_authorised(0, "export.000.host") && !module.is_authorised(2, "export.000.host"));
     assert_eq!(send(&mut session, "RA%07"), "13");
     assert_eq!(send_on(&mut session, Some(9), b"RA"), "13");
@@ -117,17 +119,17 @@ fn ra_refuses_what_it_does_not_know_and_cancels_nothing() {
 fn ra_returns_the_trailer() {
     let (_, mut session) = strict();
     assert_eq!(send(&mut session, "RA\x19abc"), "00\\x19abc");
-    assert_eq!(send(&mut session, "RA01001diag;%01\x19"), "00\\x19");
+    assert_eq!(send(&mut session, "RA01001diag;%01\x19"), "00000\\x19");
 }
 
 #[test]
 fn ra_clears_the_one_authorised_state() {
     let module = module(Settings { authorise_all: false, multiple_activities: false, ..Settings::default() });
     let mut session = Session::new(module.clone());
-    for ra in ["RA", "RA00", "RA01001pin.clear.host;"] {
+    for (ra, answer) in [("RA", "00"), ("RA00", "00001"), ("RA01001pin.clear.host;", "00001")] {
         authorise(&module, 0, &["all"]);
         assert!(send(&mut session, GENERATE_ZMK).starts_with("00"));
-        assert_eq!(send(&mut session, ra), "00");
+        assert_eq!(send(&mut session, ra), answer);
         assert_eq!(send(&mut session, GENERATE_ZMK), "17", "{ra}");
     }
     // Working keys need no authorisation there.

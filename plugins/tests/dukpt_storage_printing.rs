@@ -798,6 +798,7 @@ fn components_are_printed_and_form_keys() {
     assert!(formed.starts_with("S0007272TN00"), "{formed}");
     assert_eq!(&hsm.ok("A2FFFS~%02#72T2Nc3E00")[..16], "S0007272TNc3E000");
     hsm.refuses("28", "A2FFFU");
+    hsm.refuses("15", "A2FFFS~%02");
     hsm.refuses("28", "A2001S~%02");
     hsm.refuses("26", "A2001S");
     hsm.refuses("04", "A20FFU");
@@ -831,6 +832,7 @@ fn split_keys_are_printed_in_parts() {
     assert_eq!(&block[..8], "S1012871");
     assert_eq!(text(&printer.take()[0]).len(), 3 * 16 + 3 + 6, "the parts that have a symbol");
     hsm.refuses("28", "NEFFFU");
+    hsm.refuses("15", "NEFFFS~%01");
     hsm.refuses("15", "NE001");
 }
 

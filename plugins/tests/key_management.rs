@@ -434,8 +434,34 @@ fn zka_session_keys_follow_from_the_random_number() {
     let key = hsm.ok(&format!("A0AFFFS1FFF{master}0{random}%01#72T2N00S00"));
     assert_eq!(header(&key), "72TN00S0001");
     hsm.refuses(&format!("A0AFFFS1FFF{master}0{random}%01#71T2N00S00"), "29");
+    hsm.refuses(&format!("A0AFFFS1607{master}0{random}%01#72T2N00S00"), "07");
     let (aes, _) = hsm.block_key("01", "53A1X00S00");
     hsm.refuses(&format!("A0AFFFS1FFF{aes}0{random}%01#72T2N00S00"), "A7");
+}
+
+#[test]
+fn a_zmk_in_a_tr31_block_may_protect_key_blocks_too() {
+    let mut hsm = Device::new();
+    let (zmk, _) = hsm.variant_key("000", "U");
+    let (kek, kcv) = hsm.variant_key("000", "U");
+    for usage in ["K0", "K1"] {
+        let (block, _) = split_last(&hsm.ok(&format!("A8000{zmk}{kek}R&{usage}B00S00")), 6);
+        assert_eq!(&block[6..8], usage);
+        assert_eq!(split_last(&hsm.ok(&format!("A6000{zmk}{block}U")), 6), (kek.clone(), kcv.clone()));
+        hsm.refuses(&format!("A6001{zmk}{block}U"), "BD");
+    }
+}
+
+#[test]
+fn the_flag_of_the_wrapping_key_needs_no_delimiter_before_a_key_block() {
+    let mut hsm = Device::new();
+    let (zmk, _) = hsm.block_key("01", "52T2N00S00");
+    let (key, kcv) = hsm.block_key("01", "72T2N00S00");
+    for flag in ["", ";0", "0"] {
+        assert!(hsm.ok(&format!("A8FFF{flag}{zmk}{key}S%01")).ends_with(&kcv), "{flag}");
+    }
+    let (variant, _) = hsm.variant_key("000", "U");
+    hsm.refuses(&format!("A80010{variant}{variant}U"), "15");
 }
 
 // ---------------------------------------------------------------- generation
@@ -447,7 +473,7 @@ fn generation_refuses_what_the_tables_do_not_have() {
         ("A02001U", "15"),
         ("A00001", "15"),
         ("A00001Q", "26"),
-        ("A00001S", "15"),
+        ("A00001S", "26"),
         ("A00001S#72T2N00S00", "26"),
         ("A00FFFS#72T2N00S00", "28"),
         ("A00FFFU", "28"),
@@ -758,6 +784,17 @@ fn settings_restrict_what_keys_may_do() {
     ] {
         device.refuses(&request, "17");
     }
+    // It is asked for before the keys are opened.
+    let bad = format!("U{}", "1".repeat(32));
+    for request in [
+        format!("A6000{bad}{under_zmk}U"),
+        format!("A8001{bad}{bad}X"),
+        format!("A42001U{bad}{bad}"),
+        format!("A800B{bad}{bad}X"),
+    ] {
+        hsm.refuses(&request, if request.starts_with("A800B") { "29" } else { "10" });
+        device.refuses(&request, if request.starts_with("A800B") { "29" } else { "17" });
+    }
     // Not among the activities that need it.
     device.ok(&format!("A6001{zmk}{under_zmk}U"));
     device.ok(&format!("BU011{key};001"));
@@ -947,6 +984,16 @@ fn check_values_are_shown_in_every_form() {
     assert_eq!(hsm.ok(&format!("BUFFF{aes};FFF;000%01")), kcv + "0000000000");
     hsm.refuses(&format!("BUFF1{aes};FFF;001%01"), "05");
     hsm.refuses(&format!("BUFFF{aes};402;001%01"), "28");
+    // Only 6 digits mean something in a key block, whatever the cipher.
+    let (tdes, kcv) = hsm.block_key("01", "72T2N00S00");
+    assert_eq!(hsm.ok(&format!("BUFFF{tdes};FFF%01")), kcv.clone() + "0000000000");
+    assert_eq!(hsm.ok(&format!("KA{tdes}01%01")), kcv + "0000000000");
+    // Of two groups after another code the first is a key type that nobody needs.
+    assert_eq!(hsm.ok(&format!("BU421{key};002;001")), "08D7B4");
+    // User storage shows the length only when it is read.
+    hsm.ok(&format!("LAK00102{}", &key[1..33]));
+    assert_eq!(hsm.ok("BU421UK001;001"), "08D7B4");
+    hsm.refuses("BU420K001", "10");
     let mut restricted = Device::with(Settings { restrict_kcv: true, ..Settings::default() });
     assert_eq!(restricted.ok(&format!("BU421{key}")), "08D7B40000000000");
     // An HMAC key of usage 63: HMAC-SHA-256 of nothing.

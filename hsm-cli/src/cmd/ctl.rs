@@ -85,7 +85,7 @@ enum Command {
     },
     /// Allow PIN verification again after fraud detection stopped it (error 39)
     Unlock,
-    /// Read plugins and settings again
+    /// Read plugins, settings and LMK store again; says what has changed and what needs a restart
     Reload,
     /// Stop the emulator after it has answered what it accepted
     Stop {
@@ -144,7 +144,7 @@ fn for_people(request: &Request, answer: &Value) -> String {
         Request::Status => status(answer),
         Request::Lmk => lmk_table(answer),
         Request::Unlock => "PIN verification is allowed".to_owned(),
-        Request::Reload => "reloaded".to_owned(),
+        Request::Reload => reloaded(answer),
         Request::Stop { .. } => "stopping".to_owned(),
         _ => {
             let fields = answer.as_object().into_iter().flatten();
@@ -156,6 +156,23 @@ fn for_people(request: &Request, answer: &Value) -> String {
 
 fn activities(n: u64) -> String {
     if n == 1 { "1 activity".to_owned() } else { format!("{n} activities") }
+}
+
+fn reloaded(answer: &Value) -> String {
+    let number = answer.get("plugins").and_then(Value::as_u64).unwrap_or_default();
+    let names =
+        |name: &str| answer.get(name).and_then(Value::as_array).into_iter().flatten().map(plain).collect::<Vec<_>>();
+    let (changed, restart) = (names("changed"), names("restart"));
+    let mut text = format!("reloaded {number} plugins; ");
+    text += &if changed.is_empty() {
+        "no setting has changed".to_owned()
+    } else {
+        format!("changed: {}", changed.join(", "))
+    };
+    if !restart.is_empty() {
+        text += &format!("; needs a restart: {}", restart.join(", "));
+    }
+    text
 }
 
 fn plain(value: &Value) -> String {

@@ -2,7 +2,7 @@
 
 mod secret;
 
-pub(crate) use secret::{VARIABLE as PASSPHRASE_VARIABLE, for_store};
+pub(crate) use secret::{VARIABLE as PASSPHRASE_VARIABLE, for_store, unattended};
 
 use crate::exit::{ANSWERED_OTHERWISE, usage};
 use crate::lmks::{self, StoreArgs};

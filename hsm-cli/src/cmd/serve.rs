@@ -1,26 +1,27 @@
 //! `hsm serve`: the emulator on its TCP ports.
 
+mod reload;
+
 use super::config::{environment, unknown_variables};
 use crate::exit::usage;
 use crate::lmks::{self, StoreArgs};
 use anyhow::Context;
 use hsm_core::config::{Config, LogFormat, LogLevel, UnknownAnswer};
-use hsm_core::printer::{DirectoryPrinter, DocumentForm, FilePrinter, PrintSink};
+use hsm_core::printer::{DirectoryPrinter, FilePrinter, PrintSink};
 use hsm_core::{LmkSlots, SecurityModule};
 use hsm_server::control::{Actions, ControlSocket, ModuleControl};
 use hsm_server::net::{ListenAddr, NetConfig, ServerHandle};
-use hsm_server::{Emulator, EmulatorConfig, Limits, SharedPlugins, UnknownCommand};
+use hsm_server::{Emulator, EmulatorConfig, Limits, Reloaded, Reloader, SharedPlugins, UnknownCommand};
 use log::LevelFilter;
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::Path;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
 Every flag is also a setting of the settings file, and an environment variable: HSM_ and the setting's name in capitals. A setting has
 the flag's name with _ for -, but --lmk is lmks, and --store, --passphrase-file and --key-file have lmk_ before it: see hsm config show.
-Signals: SIGHUP reloads the plugins, SIGINT and SIGTERM stop after what was accepted is answered.
+Signals: SIGHUP reloads plugins, settings and LMK store, SIGINT and SIGTERM stop after what was accepted is answered.
 Exit codes: 0 stopped by a signal, 1 cannot start (port in use, bad plugin), 2 wrong usage.
 
 Examples:
@@ -28,7 +29,7 @@ Examples:
   hsm serve --lmk 00=test-variant --lmk 01=test-tdes --lmk-ports";
 
 /// Answer host commands over TCP
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Address or name to listen on [default: 127.0.0.1]
@@ -127,11 +128,15 @@ impl Args {
             ("log_format", self.log_format.clone()),
         ]
     }
+
+    fn settings(&self) -> anyhow::Result<Config> {
+        Ok(self.store.load(&self.flags())?.config)
+    }
 }
 
 /// Runs `hsm serve`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = args.store.load(&args.flags())?.config;
+    let config = args.settings()?;
     let address = resolve(&config.network.host, config.network.port)?;
     if !address.ip().is_loopback() && !config.network.allow_remote {
         return Err(usage(format!(
@@ -148,11 +153,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let listeners = listeners(address, &config, &lmks)?;
     let shown_lmks = describe(&lmks);
     let module = config.module(lmks)?;
-    if let Some(path) = &config.printing.printer {
-        module.set_printer(Some(printer(path, config.printing.printer_form)));
-    }
+    module.set_printer(printer(&config));
     let emulator = Emulator::bind(emulator_config(&config, listeners), module.clone())?;
-    let actions = EmulatorActions { server: emulator.handle(), plugins: emulator.plugins().clone() };
+    let actions = EmulatorActions {
+        server: emulator.handle(),
+        plugins: emulator.plugins().clone(),
+        reloader: emulator.reloader(),
+    };
+    emulator.reloader().set_settings(reload::settings(args.clone(), config.clone(), module.clone()));
     let port = emulator.handle().local_addr().map_or(config.network.port, |address| address.port());
     let control = control_socket(&config, port, module, actions);
     log::info!(
@@ -208,12 +216,13 @@ fn describe(lmks: &LmkSlots) -> String {
 }
 
 /// A printer into a directory if there is one of the name or the name ends like one, else into a file.
-fn printer(path: &Path, form: DocumentForm) -> Box<dyn PrintSink> {
-    if path.is_dir() || path.as_os_str().to_string_lossy().ends_with('/') {
-        Box::new(DirectoryPrinter::new(path, form))
+fn printer(config: &Config) -> Option<Box<dyn PrintSink>> {
+    let path = config.printing.printer.as_deref()?;
+    Some(if path.is_dir() || path.as_os_str().to_string_lossy().ends_with('/') {
+        Box::new(DirectoryPrinter::new(path, config.printing.printer_form))
     } else {
         Box::new(FilePrinter::new(path))
-    }
+    })
 }
 
 /// Without a control socket an emulator serves all the same.
@@ -240,12 +249,12 @@ fn control_socket(
 struct EmulatorActions {
     server: ServerHandle,
     plugins: SharedPlugins,
+    reloader: Reloader,
 }
 
 impl Actions for EmulatorActions {
-    fn reload(&mut self) -> Result<(), String> {
-        self.server.reload();
-        Ok(())
+    fn reload(&mut self) -> Result<Reloaded, String> {
+        self.reloader.reload().map_err(|error| error.to_string())
     }
 
     fn stop(&mut self, now: bool) {

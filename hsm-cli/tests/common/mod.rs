@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Longest time that any command may take; building a plugin takes longest.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(400);
 
 /// A program that sees nothing of the settings of whoever runs the tests.
 pub(crate) fn program(name: &str) -> Command {

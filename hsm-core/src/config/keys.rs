@@ -153,7 +153,7 @@ table! {
         control_socket = network.control_socket;
     }
     ["lmk"] "Local Master Keys" {
-        "Published test LMKs and their slots. Public samples of key blocks have either key-block LMK in slot 01."
+        "Published test LMKs and their slots; none if there is an LMK store and nothing is said here. Public samples of key blocks have either key-block LMK in slot 01."
         lmks = lmk.lmks;
         "The LMK of requests that name none. auto is the default of the store, or else the first slot in use."
         default_lmk = lmk.default_lmk;
@@ -235,6 +235,12 @@ table! {
         zmk_export = settings.zmk_export;
         "Whether ZMKs may be imported with A6: otherwise 17."
         zmk_import = settings.zmk_import;
+        "Whether private RSA and elliptic-curve keys may be exported in key blocks: otherwise 17."
+        private_key_export = settings.private_key_export;
+        "Whether private RSA and elliptic-curve keys may be imported in key blocks: otherwise 17."
+        private_key_import = settings.private_key_import;
+        "Whether import under an RSA key (GI) needs the activity that import under a ZMK needs: otherwise it needs none."
+        rsa_import_authorised = settings.rsa_import_authorised;
         "Whether keys in TR-31 blocks are padded to the longest key of their algorithm."
         hide_key_length = settings.hide_key_length;
         "Whether key blocks may name another LMK than the one that protects them: otherwise A3."

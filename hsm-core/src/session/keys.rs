@@ -11,6 +11,7 @@ mod usage;
 pub(super) use usage::KeyUse;
 
 use super::Session;
+use super::asymmetric::hash_algorithm;
 use crate::cipher::BlockCipher;
 use crate::clear_key::{Algorithm, ClearKey};
 use crate::key_block::header::{Attributes, BlockAlgorithm, Scope};
@@ -39,6 +40,8 @@ pub(super) struct OpenKey {
     component: bool,
     /// Whether it was derived for one transaction or transport, and goes nowhere itself.
     transient: bool,
+    /// Whether it was generated for a key block, whose attributes the request may still give.
+    generated: bool,
     /// The hash function of an HMAC key that no key block describes.
     hash: Option<HashAlgorithm>,
 }
@@ -54,6 +57,7 @@ impl OpenKey {
             optional,
             component: false,
             transient: false,
+            generated: false,
             hash: None,
         }
     }
@@ -193,6 +197,11 @@ impl KeyOps for Session {
         self.may_export_type(purpose)
     }
 
+    fn key_may_form(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
+        self.known_rule(purpose)?;
+        self.require("component", purpose)
+    }
+
     fn key_may_show_check_value(&mut self, key: KeyHandle) -> Result<(), ErrorCode> {
         let key = self.key(key)?.clone();
         match key.attributes {
@@ -209,7 +218,8 @@ impl KeyOps for Session {
         let key = self.random_key(Algorithm::Des, len)?;
         let lmk = self.lmk()?.clone();
         self.allow_strength(&lmk, &key)?;
-        self.hold_key(Arc::new(OpenKey::new(key, purpose, None)))
+        let key = OpenKey::new(key, purpose, None);
+        self.hold_key(Arc::new(OpenKey { generated: in_block, ..key }))
     }
 
     fn key_generate_block(&mut self, given: KeyAttributes<'_>) -> Result<KeyHandle, ErrorCode> {
@@ -289,6 +299,15 @@ impl KeyOps for Session {
             Ok(cryptogram) => Ok(scheme.write(&cryptogram).into_bytes()),
             Err(error) => self.refuse(ErrorCode::new(error.code()), error.to_string()),
         }
+    }
+
+    fn hmac_key_open(&mut self, hash: [u8; 2], field: &[u8]) -> Result<KeyHandle, ErrorCode> {
+        let lmk = self.lmk()?.clone();
+        let Some(hash) = hash_algorithm(hash) else {
+            return self.refuse(ErrorCode::KEY_LENGTH_FLAG, "there is no hash with this identifier");
+        };
+        let key = self.unwrap_hmac(&lmk, field, hash)?;
+        self.hold_key(Arc::new(key))
     }
 
     fn hmac_key_wrap(&mut self, key: KeyHandle) -> Result<Vec<u8>, ErrorCode> {
@@ -375,13 +394,16 @@ impl KeyOps for Session {
     }
 
     fn key_check_value(&mut self, key: KeyHandle) -> Result<[u8; 8], ErrorCode> {
+        let lmk = self.lmk()?.clone();
         let key = self.key(key)?;
         let check = match (key.algorithm(), key.hash()) {
             (Algorithm::Hmac, Some(hash)) => kcv::hmac_check_value(hash, key.key()),
             _ => kcv::check_value(key.key()),
         };
         let check = check.map_err(|_| ErrorCode::ALGORITHM)?;
-        let long = key.algorithm() == Algorithm::Des && !self.state.settings.restrict_kcv;
+        // Of a key in a key block only 6 digits are meaningful (keys.md 3).
+        let in_block = key.attributes.is_some() || lmk.scheme() == LmkScheme::KeyBlock;
+        let long = key.algorithm() == Algorithm::Des && !in_block && !self.state.settings.restrict_kcv;
         let mut value = [0u8; 8];
         for (to, from) in value.iter_mut().zip(check).take(if long { 8 } else { 3 }) {
             *to = from;

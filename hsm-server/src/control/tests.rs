@@ -7,9 +7,12 @@ use std::sync::Mutex;
 struct Recorded(Arc<Mutex<Vec<String>>>);
 
 impl Actions for Recorded {
-    fn reload(&mut self) -> Result<(), String> {
+    fn reload(&mut self) -> Result<Reloaded, String> {
         self.0.lock().unwrap().push("reload".to_owned());
-        if self.0.lock().unwrap().len() > 1 { Err("the settings file is wrong".to_owned()) } else { Ok(()) }
+        if self.0.lock().unwrap().len() > 1 {
+            return Err("the settings file is wrong".to_owned());
+        }
+        Ok(Reloaded { plugins: 2, changed: texts(&["single_des"]), restart: texts(&["port"]) })
     }
 
     fn stop(&mut self, now: bool) {
@@ -105,7 +108,7 @@ fn settings_and_the_lmk_table() {
 #[test]
 fn reload_and_stop() {
     let f = fixture();
-    assert_eq!(f.call(&Request::Reload), Ok(json!({})));
+    assert_eq!(f.call(&Request::Reload), Ok(json!({"plugins": 2, "changed": ["single_des"], "restart": ["port"]})));
     assert_eq!(f.call(&Request::Reload).unwrap_err(), "the settings file is wrong");
     assert_eq!(f.call(&Request::Stop { now: true }), Ok(json!({})));
     assert_eq!(*f.actions.0.lock().unwrap(), ["reload", "reload", "stop true"]);

@@ -30,6 +30,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
+use hsm_plugins::transport::read_terminal_flag;
 
 command! {
     code: "A0",
@@ -44,19 +45,23 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let (exports, derives) = (matches!(mode, b"1" | b"B"), matches!(mode, b"A" | b"B"));
     let purpose = req.key_type("Key type")?;
     let scheme = req.scheme("Key scheme (LMK)")?;
-    let derivation = if derives { Some(Derivation::read(req)?) } else { None };
+    let derivation = if derives { Some(Derivation::read(req, purpose)?) } else { None };
     let export = if exports { Some(Export::read(req, purpose, derivation.as_ref())?) } else { None };
     req.lmk_identifier()?;
-    let attributes = if scheme == b'S' { Some(required(req, &AttributeGroup::GENERATE)?) } else { None };
+    let at = req.offset();
+    let attributes = if scheme == b'S' { req.attributes(&AttributeGroup::GENERATE)? } else { None };
     let export = match export {
-        Some(export) => Some(export.read_block(req, attributes.is_some())?),
+        Some(export) => Some(export.read_block(req, scheme == b'S')?),
         None => None,
     };
     req.end()?;
 
     hsm.key_type_fits(purpose)?;
-    if hsm.is_key_block_lmk()? != attributes.is_some() {
+    if hsm.is_key_block_lmk()? != (scheme == b'S') {
         return Err(ErrorCode::KEY_SCHEME.into());
+    }
+    if scheme == b'S' && attributes.is_none() {
+        return Err(missing(req, at));
     }
     if attributes.is_none() {
         hsm.key_may_generate(purpose)?;
@@ -87,10 +92,9 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     Ok(resp)
 }
 
-/// An attribute group that must be there.
-fn required<'h>(req: &mut Request<'h>, group: &AttributeGroup) -> Result<KeyAttributes<'h>> {
-    let at = req.offset();
-    req.attributes(group)?.ok_or_else(|| req.refuse("Key block attributes", at, "are missing"))
+/// Refuses a request without the attribute group that must be there.
+fn missing(req: &Request<'_>, at: usize) -> Refusal {
+    req.refuse("Key block attributes", at, "are missing")
 }
 
 /// What the key is derived from.
@@ -100,11 +104,11 @@ enum Derivation<'h> {
 }
 
 impl<'h> Derivation<'h> {
-    fn read(req: &mut Request<'h>) -> Result<Self> {
+    fn read(req: &mut Request<'h>, purpose: KeyPurpose) -> Result<Self> {
         // One published field list has the letter O for DUKPT.
         let dukpt = req.chars("Derive mode", 1, |c| matches!(c, b'0' | b'O' | b'1'), "must be 0 or 1")? != b"1";
         if !dukpt {
-            return Self::read_zka(req);
+            return Self::read_zka(req, purpose);
         }
         let bdk = match req.chars("Master key type", 1, |c| matches!(c, b'1'..=b'4'), "must be 1 to 4")? {
             b"2" => KeyPurpose::BDK_2,
@@ -118,11 +122,11 @@ impl<'h> Derivation<'h> {
         Ok(Self::Dukpt { bdk, ksn: req.hex_digits("Key serial number", digits)? })
     }
 
-    fn read_zka(req: &mut Request<'h>) -> Result<Self> {
+    fn read_zka(req: &mut Request<'h>, purpose: KeyPurpose) -> Result<Self> {
         let at = req.offset();
-        let key_type = req.key_type("ZKA master key type")?;
-        if !matches!(key_type, KeyPurpose::MK_ZKA | KeyPurpose::KEY_BLOCK) {
-            let rule = "must be 607 or FFF";
+        let in_blocks = purpose == KeyPurpose::KEY_BLOCK;
+        if req.key_type("ZKA master key type")? != if in_blocks { purpose } else { KeyPurpose::MK_ZKA } {
+            let rule = if in_blocks { "must be FFF" } else { "must be 607" };
             return Err(req.refuse_with(ZKA_MASTER_KEY_TYPE, "ZKA master key type", at, rule));
         }
         let master = req.double_key("ZKA master key", KeyPurpose::MK_ZKA)?;
@@ -168,16 +172,7 @@ struct Export<'h> {
 
 impl<'h> Export<'h> {
     fn read(req: &mut Request<'h>, purpose: KeyPurpose, derivation: Option<&Derivation<'_>>) -> Result<Self> {
-        let is_flag = |c: &u8| matches!(c, b'0' | b'1');
-        let terminal = if req.accept(b';') {
-            req.chars("ZMK/TMK flag", 1, is_flag, "must be 0 or 1")? == b"1"
-        } else {
-            // With a key block behind it, devices take the flag without its delimiter as well.
-            if purpose == KeyPurpose::KEY_BLOCK && matches!(req.rest(), [b'0' | b'1', b'S', ..]) {
-                req.chars("ZMK/TMK flag", 1, is_flag, "must be 0 or 1")?;
-            }
-            false
-        };
+        let terminal = read_terminal_flag(req, purpose)?;
         let mut wrapping_key = if terminal { req.key("TMK", KeyPurpose::TMK)? } else { req.zmk("ZMK")? };
         let mut initial_key_id = None;
         if wrapping_key.scheme() == Some(b'S') {
@@ -199,7 +194,8 @@ impl<'h> Export<'h> {
             if from_key_block {
                 self.attributes = req.attributes(&AttributeGroup::NARROW)?.unwrap_or_default();
             } else if self.scheme == b'R' {
-                self.attributes = required(req, &AttributeGroup::TRANSPORT)?;
+                let at = req.offset();
+                self.attributes = req.attributes(&AttributeGroup::TRANSPORT)?.ok_or_else(|| missing(req, at))?;
             }
         }
         if self.scheme == b'R' {

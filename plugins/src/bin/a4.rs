@@ -44,6 +44,9 @@ fn form<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     req.end()?;
 
     hsm.key_type_fits(purpose)?;
+    if purpose != KeyPurpose::KEY_BLOCK {
+        hsm.key_may_form(purpose)?;
+    }
     let opened = components.iter().map(|component| hsm.key_component_open(purpose, component.bytes()));
     let components = opened.collect::<Result<Vec<_>, _>>()?;
     let key = hsm.key_form(purpose, components, attributes)?;

@@ -16,6 +16,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
+use hsm_plugins::transport::check_value;
 
 command! {
     code: "A6",
@@ -39,13 +40,16 @@ fn import<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     req.end()?;
 
     hsm.key_type_fits(purpose)?;
+    if purpose != KeyPurpose::KEY_BLOCK {
+        hsm.key_may_import(purpose)?;
+    }
     let zmk = hsm.open_source(&zmk)?;
-    let (key, forced) = hsm.key_import_block(purpose, zmk, key.bytes(), variant, attributes)?;
+    let (imported, forced) = hsm.key_import_block(purpose, zmk, key.bytes(), variant, attributes)?;
     let mut resp = hsm.response();
     if forced {
         resp.advice(ErrorCode::VERIFICATION_FAILED);
     }
-    resp.key("Key under the LMK", hsm.key_wrap(key, scheme)?);
-    resp.hex("Key check value", &hsm.key_check_value(key)?[..3]);
+    resp.key("Key under the LMK", hsm.key_wrap(imported, scheme)?);
+    resp.hex("Key check value", check_value(hsm, &key, imported)?);
     Ok(resp)
 }

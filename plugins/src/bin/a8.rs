@@ -18,6 +18,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
+use hsm_plugins::transport::{check_value, read_terminal_flag};
 
 command! {
     code: "A8",
@@ -27,8 +28,7 @@ command! {
 
 fn export<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let purpose = req.key_type("Key type")?;
-    let terminal =
-        req.accept(b';') && req.chars("ZMK/TMK flag", 1, |c| matches!(c, b'0' | b'1'), "must be 0 or 1")? == b"1";
+    let terminal = read_terminal_flag(req, purpose)?;
     let wrapping_key = if terminal { req.key("TMK", KeyPurpose::TMK)? } else { req.zmk("ZMK")? };
     let is_block = wrapping_key.scheme() == Some(b'S');
     let wrapping_key = if is_block { wrapping_key.with_purpose(KeyPurpose::WRAPPING_KEY) } else { wrapping_key };
@@ -45,12 +45,15 @@ fn export<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     req.end()?;
 
     hsm.key_type_fits(purpose)?;
+    if purpose != KeyPurpose::KEY_BLOCK {
+        hsm.key_may_export(purpose)?;
+    }
     let wrapping_key = hsm.open_source(&wrapping_key)?;
-    let key = hsm.open_destination(&key)?;
+    let opened = hsm.open_destination(&key)?;
     let attributes = attributes.unwrap_or_default();
     let mut resp = hsm.response();
-    let exported = hsm.key_export_block(key, wrapping_key, scheme, variant, attributes, version)?;
+    let exported = hsm.key_export_block(opened, wrapping_key, scheme, variant, attributes, version)?;
     resp.key("Key under the ZMK", exported);
-    resp.hex("Key check value", &hsm.key_check_value(key)?[..3]);
+    resp.hex("Key check value", check_value(hsm, &key, opened)?);
     Ok(resp)
 }

@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | Key type code | 2A | LMK pair code; `10` and `42` with a variant; `FF`: the type follows |
 //! | Key length flag | 1A | 0 single, 1 double, 2 triple, `F` key block |
-//! | Key | key | |
-//! | `;` key type | 3H | with code `FF`; `FFF` for a key block |
+//! | Key | key | code `1C`: hash identifier 2N, length 4N, HMAC key nB, `;`; the length flag has no meaning then |
+//! | `;` key type | 3H | with code `FF`; `FFF` for a key block; else ignored, and only if a second group follows |
 //! | `;` reserved, check value type | 2A, 1N | optional group: 0 16H, 1 6H |
 //! | `%` LMK identifier | 2N | optional |
 //!
@@ -14,6 +14,8 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
+use hsm_plugins::asymmetric::read_hash;
+use hsm_plugins::length_flag::{FlaggedKey, read_flag};
 
 command! {
     code: "BU",
@@ -28,41 +30,57 @@ fn check_value<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>>
         b"FF" => None,
         b"10" => Some(KeyPurpose::ZMK_COMPONENT),
         b"42" => Some(KeyPurpose::CVK),
+        b"1C" => Some(KeyPurpose::HMAC),
         [b'0', b'0'..=b'9' | b'A'..=b'E'] => Some(KeyPurpose::from_code([b'0', code[0], code[1]])),
         _ => return Err(req.refuse_with(ErrorCode::KEY_TYPE_CODE, "Key type code", at, "must be an LMK pair code")),
     };
-    let at = req.offset();
-    // The number of hexadecimal digits without a scheme, and the schemes of that length.
-    let (untagged, schemes): (_, &[u8]) = match req.chars("Key length flag", 1, |_| true, "")? {
-        b"0" => (16, b"Z"),
-        b"1" => (32, b"UX"),
-        b"2" => (48, b"TY"),
-        b"F" => (16, b"S"),
-        _ => return Err(req.refuse_with(ErrorCode::KEY_LENGTH_FLAG, "Key length flag", at, "must be 0, 1, 2 or F")),
-    };
-    let mut key = req.sized_key("Key", purpose.unwrap_or(KeyPurpose::KEY_BLOCK), untagged)?;
-    // User storage (`K`) tells the length only when it is read.
-    if key.scheme().is_some_and(|scheme| scheme != b'K' && !schemes.contains(&scheme)) {
-        return Err(req.refuse_with(ErrorCode::KEY_LENGTH_FLAG, "Key length flag", at, "must be that of the key"));
+    if code == *b"1C" {
+        return hmac_check_value(req, hsm);
     }
+    let mut flagged = FlaggedKey::read(req, "Key", purpose.unwrap_or(KeyPurpose::KEY_BLOCK), b"2")?;
     if purpose.is_none() {
         req.delimiter("Delimiter before the key type", b';')?;
-        key = key.with_purpose(req.key_type("Key type")?);
+        flagged.key = flagged.key.with_purpose(req.key_type("Key type")?);
+    } else if req.rest().first() == Some(&b';') && req.rest().get(4) == Some(&b';') {
+        req.accept(b';');
+        req.key_type("Key type")?;
     }
-    let long = match req.accept(b';') {
-        true => {
-            req.text("Reserved", 2)?;
-            req.chars("Check value type", 1, |c| matches!(c, b'0' | b'1'), "must be 0 or 1")? == b"0"
-        }
-        false => true,
-    };
+    let long = read_check_value_type(req)?;
     req.end()?;
 
-    hsm.key_type_fits(key.purpose()).map_err(|code| match code {
+    hsm.key_type_fits(flagged.key.purpose()).map_err(|code| match code {
         ErrorCode::KEY_TYPE_CODE => ErrorCode::KEY_TYPE,
         other => other,
     })?;
-    let key = hsm.open_source(&key)?;
+    let key = hsm.open_source(&flagged.key)?;
+    flagged.check(req, hsm, key)?;
+    put_check_value(hsm, key, long)
+}
+
+/// Reads the check value group: whether 16 digits are asked for.
+fn read_check_value_type(req: &mut Request<'_>) -> Result<bool> {
+    if !req.accept(b';') {
+        return Ok(true);
+    }
+    req.text("Reserved", 2)?;
+    Ok(req.chars("Check value type", 1, |c| matches!(c, b'0' | b'1'), "must be 0 or 1")? == b"0")
+}
+
+/// An HMAC key, which has a form of its own under a variant LMK.
+fn hmac_check_value<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
+    read_flag(req, b"2")?;
+    let hash = read_hash(req, false)?;
+    let len = req.number("Key length", 4)?;
+    let key = req.key_bytes("Key", len)?;
+    req.delimiter("Delimiter after the key", b';')?;
+    let long = read_check_value_type(req)?;
+    req.end()?;
+
+    let key = hsm.hmac_key_open(hash, key)?;
+    put_check_value(hsm, key, long)
+}
+
+fn put_check_value<'h>(hsm: &Hsm<'h>, key: KeyHandle, long: bool) -> Result<Response<'h>> {
     if long {
         hsm.key_may_show_check_value(key)?;
     }

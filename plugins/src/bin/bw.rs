@@ -19,6 +19,7 @@
 use hsm_plugin_sdk::prelude::*;
 use hsm_plugins::asymmetric::{put_private_field, put_sized_key, read_hash, read_private_key};
 use hsm_plugins::legacy;
+use hsm_plugins::length_flag::{FlaggedKey, read_flag};
 
 command! {
     code: "BW",
@@ -42,8 +43,10 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
         b"1C" => return translate_hmac(req, hsm),
         _ => {}
     }
-    let key = flagged_key(req, source)?;
+    let flagged = FlaggedKey::read(req, "Key under the old LMK", source, b"23")?;
+    let key = flagged.key;
     let mut destination = source;
+    let type_at = req.offset() + 1;
     if named {
         req.delimiter("Delimiter before the key type", b';')?;
         destination = req.key_type("Key type")?;
@@ -53,6 +56,15 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     }
     let (options, attributes, check_value) = end(req)?;
 
+    let is_block = matches!(key.scheme(), Some(b'S' | b'R'));
+    if is_block && code != *b"F2" && destination != KeyPurpose::KEY_BLOCK {
+        return Err(req.refuse_with(
+            ErrorCode::KEY_TYPE_CODE,
+            "Key type",
+            type_at,
+            "must be FF and FFF for a key block",
+        ));
+    }
     let source = if code == *b"F2" { source } else { destination };
     let scheme = legacy::translated_scheme(&key, options, attributes);
     let translated = hsm.old_lmk_translate(source, destination, key.bytes(), scheme, attributes);
@@ -60,6 +72,7 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
         ErrorCode::KEY_TYPE => ErrorCode::KEY_TYPE_CODE,
         other => other,
     })?;
+    flagged.check(req, hsm, key)?;
     let mut resp = hsm.response();
     resp.key("Key under the new LMK", translated);
     put_check_value(&mut resp, hsm, key, check_value)?;
@@ -68,7 +81,7 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
 
 /// An RSA private key, which has a form of its own.
 fn translate_rsa<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
-    length_flag(req)?;
+    read_flag(req, b"23")?;
     let key = read_private_key(req)?;
     let at = req.offset();
     let (_, attributes, check_value) = end(req)?;
@@ -83,7 +96,7 @@ fn translate_rsa<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h
 
 /// An HMAC key, likewise.
 fn translate_hmac<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
-    length_flag(req)?;
+    read_flag(req, b"23")?;
     let hash = read_hash(req, false)?;
     let len = req.number("Key length", 4)?;
     let key = req.key_bytes("Key under the old LMK", len)?;
@@ -113,39 +126,6 @@ fn put_check_value(resp: &mut Response<'_>, hsm: &Hsm<'_>, key: KeyHandle, shown
         resp.hex("Key check value", &hsm.key_check_value(key)?[..shown]);
     }
     Ok(())
-}
-
-/// Reads a key length flag without a meaning.
-fn length_flag(req: &mut Request<'_>) -> Result<()> {
-    let at = req.offset();
-    match req.text("Key length flag", 1)? {
-        b"0" | b"1" | b"2" | b"3" | b"F" => Ok(()),
-        _ => Err(refuse_flag(req, at, "must be 0, 1, 2, 3 or F")),
-    }
-}
-
-/// Reads the key length flag and the key, which must agree.
-fn flagged_key<'h>(req: &mut Request<'h>, purpose: KeyPurpose) -> Result<KeyField<'h>> {
-    let at = req.offset();
-    let flag = req.text("Key length flag", 1)?;
-    let (untagged, schemes): (_, &[u8]) = match flag {
-        b"0" => (16, b"Z"),
-        b"1" => (32, b"UX"),
-        b"2" | b"3" => (48, b"TY"),
-        b"F" => (16, b"SR"),
-        _ => return Err(refuse_flag(req, at, "must be 0, 1, 2, 3 or F")),
-    };
-    let key = req.sized_key("Key under the old LMK", purpose, untagged)?;
-    match key.scheme() {
-        None if flag != b"F" => Ok(key),
-        Some(b'K') => Ok(key),
-        Some(scheme) if schemes.contains(&scheme) => Ok(key),
-        _ => Err(refuse_flag(req, at, "must be that of the key")),
-    }
-}
-
-fn refuse_flag(req: &Request<'_>, at: usize, rule: &'static str) -> Refusal {
-    req.refuse_with(ErrorCode::KEY_LENGTH_FLAG, "Key length flag", at, rule)
 }
 
 /// Reads the group after `!`: how many bytes of check value to answer, if any.

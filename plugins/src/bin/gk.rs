@@ -28,6 +28,7 @@ use hsm_plugins::asymmetric::{
     PrivateKeyField, PublicKeyField, read_data_block_type, read_encryption, read_pair_and_variant,
     read_signature_method,
 };
+use hsm_plugins::length_flag::FlaggedKey;
 
 command! {
     code: "GK",
@@ -37,25 +38,25 @@ command! {
 
 fn export<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let padding = read_encryption(req)?;
+    let type_at = req.offset();
     let purpose = read_pair_and_variant(req)?;
     let signing = if req.accept(b'=') { Some(Signing::read(req)?) } else { None };
-    let at = req.offset();
-    let untagged = match req.chars("Key length flag", 1, |_| true, "")? {
-        b"0" | b"F" => 16,
-        b"1" => 32,
-        b"2" => 48,
-        _ => return Err(req.refuse_with(ErrorCode::KEY_LENGTH_FLAG, "Key length flag", at, "must be 0, 1, 2 or F")),
-    };
-    let key = req.sized_key("Key", purpose, untagged)?;
+    let flagged = FlaggedKey::read(req, "Key", purpose, b"2")?;
+    let is_block = matches!(flagged.key.scheme(), Some(b'S' | b'R'));
     let check_value = read_check_value(req)?;
     let public = PublicKeyField::read(req, hsm)?;
     let der = read_data_block_type(req, b';')?;
     req.end()?;
 
-    let key = hsm.open_source(&key).map_err(|code| match code {
+    if is_block != (purpose == KeyPurpose::KEY_BLOCK) && flagged.key.scheme() != Some(b'K') {
+        let rule = "must be FFFF for a key block, and for nothing else";
+        return Err(req.refuse_with(ErrorCode::KEY_TYPE_CODE, "Key type", type_at, rule));
+    }
+    let key = hsm.open_source(&flagged.key).map_err(|code| match code {
         ErrorCode::KEY_TYPE => ErrorCode::KEY_TYPE_CODE,
         other => other,
     })?;
+    flagged.check(req, hsm, key)?;
     let public = public.open(hsm)?;
     if !hsm.key_check_value(key)?.starts_with(&check_value) {
         return Err(ErrorCode::VERIFICATION_FAILED.into());

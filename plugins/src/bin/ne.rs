@@ -13,6 +13,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
+use hsm_plugins::printing::{NewKey, then_printed};
 
 command! {
     code: "NE",
@@ -21,19 +22,8 @@ command! {
 }
 
 fn print<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
-    let (purpose, scheme, with_check_value) = hsm_plugins::printing::key_type_and_scheme(req)?;
-    let fields = req.print_fields(&[])?;
-    req.lmk_identifier()?;
-    let attributes = req.attributes(&AttributeGroup::GENERATE)?;
-    req.end()?;
-
-    hsm.key_type_fits(purpose)?;
-    let (key, check_value, printed) = hsm.print_new_key(purpose, scheme, attributes, true, fields)?;
-    hsm_plugins::printing::then_printed(req, hsm, b"NZ", printed)?;
-    let mut resp = hsm.response();
-    resp.key("Key under the LMK", key);
-    if with_check_value {
-        resp.hex("Key check value", &check_value[..3]);
-    }
-    Ok(resp)
+    let new = NewKey::read(req, hsm)?;
+    let (key, check_value, printed) = hsm.print_new_key(new.purpose, new.scheme, new.attributes, true, new.fields)?;
+    then_printed(req, hsm, b"NZ", printed)?;
+    Ok(new.response(hsm, ["Key under the LMK", "Key check value"], key, &check_value))
 }

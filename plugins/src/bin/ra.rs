@@ -6,7 +6,7 @@
 //! | Number of activities | 3N | mode 01 |
 //! | Activity | nA | mode 01, repeated: `category[.sub][.interface][:timeout]` with the original timeout, ended by `;` |
 //!
-//! Response: none. With the single authorised state, every form clears it. Errors: 13 no such LMK, 15 mode or activity. The
+//! Response: number of activities cancelled 3N, with a mode. With the single authorised state, every form clears it. Errors: 13 no such LMK, 15 mode or activity. The
 //! activities are those of the selected LMK. Source: host.md 3.11.
 #![cfg_attr(target_family = "wasm", no_main)]
 
@@ -19,16 +19,16 @@ command! {
 }
 
 fn cancel<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
-    let listed = match req.peek() {
-        Some(c) if c.is_ascii_hexdigit() => {
-            let at = req.offset();
-            match req.chars("Mode", 2, u8::is_ascii_hexdigit, "must be hexadecimal digits")? {
-                b"00" => false,
-                b"01" => true,
-                _ => return Err(req.refuse("Mode", at, "must be 00 or 01")),
-            }
-        }
-        _ => false,
+    let at = req.offset();
+    let counted = req.peek().is_some_and(|c| c.is_ascii_hexdigit());
+    let mode = match counted {
+        true => req.chars("Mode", 2, u8::is_ascii_hexdigit, "must be hexadecimal digits")?,
+        false => b"00",
+    };
+    let listed = match mode {
+        b"00" => false,
+        b"01" => true,
+        _ => return Err(req.refuse("Mode", at, "must be 00 or 01")),
     };
     let mut activities = Vec::new();
     let mut count = 0;
@@ -49,10 +49,15 @@ fn cancel<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     req.end()?;
 
     // An empty list is not "all".
-    if !listed || count > 0 {
-        hsm.cancel_authorisation(listed.then_some(activities.as_slice()))?;
+    let cancelled = match listed && count == 0 {
+        true => 0,
+        false => hsm.cancel_authorisation(listed.then_some(activities.as_slice()))?,
+    };
+    let mut resp = hsm.response();
+    if counted {
+        resp.number("Number of activities", usize::from(cancelled).min(999), 3);
     }
-    Ok(hsm.response())
+    Ok(resp)
 }
 
 /// In characters, without the delimiter.

@@ -118,7 +118,7 @@ fn set(settings: &mut Settings, name: &str, value: &str) {
             lmk_pin_account_change encrypted_decimalisation_tables decimalisation_table_checks key_block_pvk_warning
             tokens_in_translation tokens_in_verification format_34_output diebold_test_algorithm authorise_all
             authorise_diagnostics multiple_activities require_port_lmk sensitive_export trusted_export_only
-            trusted_import_only zmk_export zmk_import hide_key_length ignore_block_lmk_id check_key_validity
+            trusted_import_only zmk_export zmk_import private_key_export private_key_import rsa_import_authorised hide_key_length ignore_block_lmk_id check_key_validity
             strong_keys_under_weak_lmk scheme_downgrade tr34_sample_encoding
         },
     }

@@ -14,13 +14,21 @@ pub(crate) const VARIABLE: &str = "HSM_LMK_PASSPHRASE";
 /// # Errors
 /// If it needs a key file, or there is neither a variable nor a terminal.
 pub(crate) fn for_store(store: &Path, is_key_file: bool) -> anyhow::Result<StoreSecret> {
-    if is_key_file {
-        return Err(usage(format!("{} is encrypted under a key file: name it with --key-file", store.display())));
-    }
-    match from_environment() {
+    match unattended(store, is_key_file)? {
         Some(secret) => Ok(secret),
         None => Ok(StoreSecret::passphrase(&ask(&format!("passphrase of {}", store.display()))?)),
     }
+}
+
+/// As [`for_store`], but `None` where somebody would have to be asked.
+///
+/// # Errors
+/// If it needs a key file.
+pub(crate) fn unattended(store: &Path, is_key_file: bool) -> anyhow::Result<Option<StoreSecret>> {
+    if is_key_file {
+        return Err(usage(format!("{} is encrypted under a key file: name it with --key-file", store.display())));
+    }
+    Ok(from_environment())
 }
 
 /// The secret of a store that is made, or that gets another one. Only that of a store that is made is in the environment.

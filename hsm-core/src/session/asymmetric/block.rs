@@ -39,7 +39,11 @@ impl Session {
     ) -> Result<Option<KeyAttributes<'a>>, ErrorCode> {
         match (old.scheme(), new.scheme(), given) {
             (LmkScheme::Variant, LmkScheme::Variant, None) => Ok(None),
-            (LmkScheme::Variant, LmkScheme::KeyBlock, Some(given)) => Ok(Some(given)),
+            // Only key blocks make a key exportable to trusted blocks alone (keys.md 4.2).
+            (LmkScheme::Variant, LmkScheme::KeyBlock, Some(given)) => match given.exportability {
+                Some(b'E') => self.refuse_block("a key from a variant LMK", KeyBlockError::Exportability),
+                given_one => Ok(Some(KeyAttributes { exportability: given_one.or(Some(b'S')), ..given })),
+            },
             (LmkScheme::KeyBlock, LmkScheme::KeyBlock, None) => {
                 let version = key.attributes().ok_or(ErrorCode::INTERNAL)?.key_version.id();
                 Ok(Some(KeyAttributes { key_version: Some(version), ..KeyAttributes::default() }))
@@ -79,6 +83,9 @@ impl Session {
                 attributes.exportability = Exportability::Sensitive;
             }
             rules::check(&attributes)?;
+            if attributes.key_version.component().is_some() {
+                return Err(KeyBlockError::KeyVersion);
+            }
             let count = format!("{:02}", given.optional_count);
             let (optional, len) =
                 OptionalBlocks::parse_host(count.as_bytes(), given.optional_blocks, MAX_OPTIONAL_BLOCKS)?;

@@ -119,7 +119,9 @@ impl Session {
         match (key_block, key.attributes) {
             (true, Some((id, mode))) => {
                 let usage = Usage::new(id).or_else(|error| self.refuse_block("the key block", error))?;
-                self.require_named(&format!("import.{usage}.host").to_ascii_lowercase())?;
+                if self.state.settings.rsa_import_authorised {
+                    self.require_named(&format!("import.{usage}.host").to_ascii_lowercase())?;
+                }
                 let (algorithm, block) = match id {
                     [b'6', b'1'..=b'5'] => (Algorithm::Hmac, BlockAlgorithm::Hmac),
                     _ if key.aes => (Algorithm::Aes, BlockAlgorithm::Aes),
@@ -140,7 +142,9 @@ impl Session {
                     // Not listed among the activities (keys.md 2).
                     return Ok(Algorithm::Hmac);
                 }
-                self.key_may_import(key.purpose)?;
+                if self.state.settings.rsa_import_authorised {
+                    self.key_may_import(key.purpose)?;
+                }
                 Ok(Algorithm::Des)
             }
             (true, None) => self.refuse(ErrorCode::INPUT_DATA, "a key-block LMK needs key block attributes"),

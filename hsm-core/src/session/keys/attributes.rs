@@ -73,17 +73,17 @@ impl Session {
         Ok(())
     }
 
-    /// As [`Session::given_attributes`], for a key that comes from outside of key blocks: exportability `N` or `S`, and the usage must
-    /// be one of its key type.
+    /// As [`Session::given_attributes`], for a key that was in no key block: the usage must be one of its key type, and the exportability `N`
+    /// or `S` unless the key was just generated.
     pub(super) fn describing_attributes(
         &mut self,
         given: &KeyAttributes<'_>,
-        key: &ClearKey,
+        key: &OpenKey,
         usages: &[&str],
     ) -> Result<Attributes, ErrorCode> {
-        let algorithm = BlockAlgorithm::of(key);
+        let algorithm = BlockAlgorithm::of(key.key());
         let attributes = self.given_attributes(given, algorithm)?;
-        if attributes.exportability == Exportability::Exportable {
+        if attributes.exportability == Exportability::Exportable && !key.generated {
             let why = "a key that was not in a key block cannot be exportable in trusted blocks only";
             return self.refuse(ErrorCode::EXPORTABILITY, why);
         }
@@ -224,7 +224,7 @@ impl Session {
             return self.refuse(ErrorCode::KEY_FUNCTION, "the key has key block attributes already");
         }
         let usages = self.describable(key.purpose)?;
-        let attributes = self.describing_attributes(given, key.key(), usages)?;
+        let attributes = self.describing_attributes(given, key, usages)?;
         let optional = self.given_optional(given)?;
         Ok(Arc::new(OpenKey::new(key.key().clone(), key.purpose, Some(attributes)).with_optional(optional)))
     }

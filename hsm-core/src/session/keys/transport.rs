@@ -19,6 +19,10 @@ use std::sync::Arc;
 const WRAPPING_KEYS: &[KeyPurpose] =
     &[KeyPurpose::ZMK, KeyPurpose::TMK, KeyPurpose::TERMINAL, KeyPurpose::WRAPPING_KEY];
 
+/// Usage of keys that encrypt keys. In TR-31 blocks such a key may be one that protects key blocks, too.
+const KEY_ENCRYPTION: &str = "K0";
+const BLOCK_PROTECTION: &str = "K1";
+
 /// Usage of ZMKs.
 const ZMK_USAGE: [u8; 2] = *b"52";
 
@@ -100,7 +104,7 @@ impl Session {
             }
         };
         if let (KeyPurpose::KEY_BLOCK, Some(attributes)) = (purpose, key.attributes) {
-            self.may_import_usage(attributes.usage)?;
+            self.may_import_block(&attributes)?;
         }
         self.allow_value(key.key())?;
         let lmk = self.lmk()?.clone();
@@ -155,11 +159,14 @@ impl Session {
         Ok(())
     }
 
-    fn may_import_usage(&mut self, usage: Usage) -> Result<(), ErrorCode> {
-        if usage.id() == ZMK_USAGE && !self.state.settings.zmk_import {
+    fn may_import_block(&mut self, attributes: &Attributes) -> Result<(), ErrorCode> {
+        if attributes.usage.id() == ZMK_USAGE && !self.state.settings.zmk_import {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "import of ZMKs is disabled");
         }
-        self.require_activity("import", &usage.to_string())
+        if is_private(attributes) && !self.state.settings.private_key_import {
+            return self.refuse(ErrorCode::NOT_AUTHORISED, "import of private keys is disabled");
+        }
+        self.require_activity("import", &attributes.usage.to_string())
     }
 
     /// Whether a key may be exported now, by its key type or by its usage: 17, 29.
@@ -168,11 +175,14 @@ impl Session {
         key: &OpenKey,
         attributes: Option<&Attributes>,
     ) -> Result<(), ErrorCode> {
-        let Some(Attributes { usage, .. }) = attributes else { return self.may_export_type(key.purpose) };
-        if usage.id() == ZMK_USAGE && !self.state.settings.zmk_export {
+        let Some(attributes) = attributes else { return self.may_export_type(key.purpose) };
+        if attributes.usage.id() == ZMK_USAGE && !self.state.settings.zmk_export {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "export of ZMKs is disabled");
         }
-        self.require_activity("export", &usage.to_string())
+        if is_private(attributes) && !self.state.settings.private_key_export {
+            return self.refuse(ErrorCode::NOT_AUTHORISED, "export of private keys is disabled");
+        }
+        self.require_activity("export", &attributes.usage.to_string())
     }
 
     /// The attributes that a key from a key-block LMK has outside: AA if it may not leave, or not with the exportability asked for.
@@ -225,13 +235,13 @@ impl Session {
             let &[a, b] = usage.as_bytes() else { return None };
             Usage::new([a, b]).ok().and_then(rules::rule).and_then(|rule| rule.x9143)
         };
-        let equivalents: Vec<&str> =
-            usages.iter().filter_map(equivalent).chain(usages.contains(&"K0").then_some("K1")).collect();
+        let protection = usages.contains(&KEY_ENCRYPTION).then_some(BLOCK_PROTECTION);
+        let equivalents: Vec<&str> = usages.iter().filter_map(equivalent).chain(protection).collect();
         if !usages.is_empty() && equivalents.is_empty() {
             let why = format!("keys of type {:?} have no usage in TR-31 blocks", key.purpose);
             return self.refuse(ErrorCode::KEY_USAGE, why);
         }
-        let attributes = self.describing_attributes(given, key.key(), &equivalents)?;
+        let attributes = self.describing_attributes(given, key, &equivalents)?;
         if rules::to_x9143(&attributes).is_ok_and(|x9143| x9143 != attributes) {
             return self.refuse(ErrorCode::KEY_USAGE, format!("usage {} is not one of TR-31", attributes.usage));
         }
@@ -384,7 +394,8 @@ impl Session {
             Usage::new([a, b])
                 .is_ok_and(|of_type| of_type == usage || rules::check_modified_usage(usage, of_type).is_ok())
         };
-        if !usages.iter().any(fits) {
+        let protects_blocks = usage.id() == BLOCK_PROTECTION.as_bytes() && usages.contains(&KEY_ENCRYPTION);
+        if !protects_blocks && !usages.iter().any(fits) {
             let why = format!("key usage {usage} is not for a key of type {purpose:?}");
             return self.refuse(ErrorCode::KEY_TYPES, why);
         }
@@ -420,6 +431,11 @@ impl Session {
             error => self.refuse_block("the transported key block", error),
         }
     }
+}
+
+/// Whether a key block holds a private key. Public keys have usage 02.
+fn is_private(attributes: &Attributes) -> bool {
+    rules::is_asymmetric(attributes.algorithm) && attributes.usage.id() != *b"02"
 }
 
 /// TR-31 may call a single-length key T; a Thales block calls it D.

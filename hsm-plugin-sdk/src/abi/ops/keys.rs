@@ -25,6 +25,9 @@ host_operations! {
         /// Checks that keys may be exported: 04 or 28 for an unknown type, 29 and 17 where it is not allowed.
         fn key_may_export(purpose: KeyPurpose) -> ();
 
+        /// Checks that keys may be formed from components for a purpose: 04 or 28 for an unknown type, 29 and 17 where it is not allowed.
+        fn key_may_form(purpose: KeyPurpose) -> ();
+
         /// Checks that more than 6 digits of the key's check value may be shown, else 17.
         fn key_may_show_check_value(key: KeyHandle) -> ();
 
@@ -75,6 +78,10 @@ host_operations! {
         /// The key under the selected LMK: a key field of the scheme (`0` for untagged), `S` with the key's attributes for key-block
         /// LMKs.
         fn key_wrap(key: KeyHandle, scheme: u8) -> Vec<u8>;
+
+        /// Opens an HMAC key under a variant LMK, for a hash by its identifier (`06` SHA-256): 05 for no such hash, 80 for a length that no key
+        /// has, 10 for a field that is no HMAC key, A1 under a key-block LMK.
+        fn hmac_key_open(hash: [u8; 2], field: &[u8]) -> KeyHandle;
 
         /// The HMAC key under a variant LMK, without its length: 27 if it has more than 128 bytes, 29 for a key that is none, A1 under a
         /// key-block LMK.

@@ -1,0 +1,92 @@
+//! What a reload reads besides plugins: the settings, from where the server had them, and the LMK store.
+
+use super::{Args, printer};
+use crate::lmks;
+use hsm_core::config::{Config, Key};
+use hsm_core::{LmkSlots, SecurityModule};
+use hsm_server::{NewSettings, ReadSettings};
+use std::fs;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Sections whose settings can change while the server runs.
+const LIVE: [&str; 4] = ["security", "commands", "lmk", "printing"];
+
+/// Reads settings again for a server that was started with these.
+pub(super) fn settings(args: Args, started: Config, module: SecurityModule) -> ReadSettings {
+    let running = Running { store: store(&started), config: started };
+    let running = Arc::new(Mutex::new(running));
+    Box::new(move || {
+        let now = running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let next = Next::read(&args, now, &module).map_err(|error| format!("{error:#}"))?;
+        let (running, module) = (running.clone(), module.clone());
+        let put_in_force: NewSettings = Box::new(move |reloaded| {
+            (reloaded.changed, reloaded.restart) = (next.changed.clone(), next.restart.clone());
+            *running.lock().unwrap_or_else(PoisonError::into_inner) = next.put_in_force(&module);
+        });
+        Ok(put_in_force)
+    })
+}
+
+/// What the server works with, as far as settings say it.
+#[derive(Clone)]
+struct Running {
+    config: Config,
+    /// The LMK store as it was read, encrypted.
+    store: Option<Vec<u8>>,
+}
+
+/// What a reload makes of it.
+struct Next {
+    running: Running,
+    lmks: Option<LmkSlots>,
+    reopen_printer: bool,
+    changed: Vec<String>,
+    restart: Vec<String>,
+}
+
+impl Next {
+    fn read(args: &Args, mut now: Running, module: &SecurityModule) -> anyhow::Result<Self> {
+        let new = args.settings()?;
+        // What hsm ctl has set counts as a change: a reload puts back what the settings say.
+        now.config.settings = (*module.settings()).clone();
+        let bytes = store(&new);
+        let other_lmks = new.lmk != now.config.lmk || bytes != now.store;
+        let lmks = if other_lmks { lmks::load_unattended(&new)? } else { None };
+        // Nobody is asked for a passphrase while the server runs.
+        let locked = other_lmks && lmks.is_none();
+
+        let is_live = |key: &&Key| LIVE.contains(&key.section) && !(locked && key.section == "lmk");
+        let (changed, restart): (Vec<&Key>, Vec<&Key>) = now.config.changes(&new).into_iter().partition(is_live);
+        let names = |keys: Vec<&Key>| keys.iter().map(|key| key.name.to_owned()).collect::<Vec<_>>();
+        let (mut changed, mut restart) = (names(changed), names(restart));
+        if bytes != now.store {
+            let list = if locked { &mut restart } else { &mut changed };
+            if !list.iter().any(|name| name == "lmk_store") {
+                list.push("lmk_store".to_owned());
+            }
+        }
+
+        let reopen_printer = new.printing != now.config.printing;
+        now.config.settings = new.settings;
+        now.config.printing = new.printing;
+        if !locked {
+            (now.config.lmk, now.store) = (new.lmk, bytes);
+        }
+        Ok(Self { running: now, lmks, reopen_printer, changed, restart })
+    }
+
+    fn put_in_force(self, module: &SecurityModule) -> Running {
+        module.set_settings(self.running.config.settings.clone());
+        if let Some(lmks) = self.lmks {
+            module.set_lmks(lmks);
+        }
+        if self.reopen_printer {
+            module.set_printer(printer(&self.running.config));
+        }
+        self.running
+    }
+}
+
+fn store(config: &Config) -> Option<Vec<u8>> {
+    fs::read(config.lmk.lmk_store.as_ref()?).ok()
+}
