@@ -10,6 +10,21 @@ const USAGE: u8 = 2;
 /// The HSM answered, but not what was hoped for.
 pub(crate) const ANSWERED_OTHERWISE: u8 = 3;
 
+/// As shells have it for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// Ctrl-C at a question. Whoever typed it needs no message.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl error::Error for Interrupted {}
+
 /// A failure that is the user's to mend by other arguments.
 #[derive(Debug)]
 struct Usage(String);
@@ -37,6 +52,9 @@ pub(crate) fn for_failure(error: &anyhow::Error) -> ExitCode {
     // Whoever reads our output has seen enough, as `head` does.
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
+    }
+    if error.is::<Interrupted>() {
+        return ExitCode::from(INTERRUPTED);
     }
     report(&format!("{error:#}"));
     if is_usage(error) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }

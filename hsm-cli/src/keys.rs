@@ -2,12 +2,13 @@
 //!
 //! Digits without a scheme letter are a clear key. A cryptogram has its letter: `Z` or `X` where the HSM writes none.
 
-use crate::exit::usage;
+use crate::exit::{report, usage};
 use crate::lmks::Lmks;
 use crate::secret;
 use crate::wire;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use hsm_core::inspect::Remark;
 use hsm_core::key_block::header::{
     Attributes, BlockAlgorithm, Exportability, Family, KeyVersion, ModeOfUse, Scope, Usage,
 };
@@ -169,8 +170,10 @@ impl<'a> Source<'a> {
     /// # Errors
     /// As [`Source::read`].
     pub(crate) fn open(&self, text: &str) -> anyhow::Result<Opened> {
-        let upper = text.bytes().next().map(|c| c.to_ascii_uppercase());
-        match upper {
+        if let Some(family) = Family::of_untagged(text.as_bytes()) {
+            return Err(usage(format!("the {}: {}", self.name, Remark::MissingTag(family))));
+        }
+        match text.bytes().next().map(|c| c.to_ascii_uppercase()) {
             _ if text.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aes:")) => {
                 self.clear(text.get(4..).unwrap_or_default(), Algorithm::Aes)
             }
@@ -241,6 +244,19 @@ impl<'a> Source<'a> {
         }
         Ok(Opened { key: opened.key, form, attributes: Some(attributes), clear: false, wrong_parity: false })
     }
+}
+
+/// Family and text of a key block, with its tag: one that is missing, as in blocks from other systems, is put in front and told.
+///
+/// `None` for text that is no key block.
+pub(crate) fn with_tag(name: &str, text: &str) -> Option<(Family, Zeroizing<String>)> {
+    let family = match text.bytes().next()? {
+        b'S' | b's' => return Some((Family::Thales, Zeroizing::new(text.to_owned()))),
+        b'R' | b'r' => return Some((Family::X9143, Zeroizing::new(text.to_owned()))),
+        _ => Family::of_untagged(text.as_bytes())?,
+    };
+    report(&format!("note: the {name}: {}", Remark::MissingTag(family)));
+    Some((family, Zeroizing::new(format!("{}{text}", family.tag()))))
 }
 
 /// Opens an S block under the LMK asked for, the one it names, or the one that suits it. Returns the LMK too.
@@ -467,6 +483,7 @@ impl Target {
                 let key_type = self.key_type.ok_or_else(|| usage("a variant LMK needs the key type: --type"))?;
                 let scheme = self.scheme.unwrap_or_else(|| usual_scheme(key.len()));
                 let under = if self.component { LmkUse::component_of(key_type) } else { key_type.into() };
+                lmks.check_strength(id, key)?;
                 let cryptogram = variant::encrypt_under_lmk(lmk, under, scheme, key)
                     .map_err(|e| usage(format!("{e} (the HSM answers {})", e.code())))?;
                 Ok(scheme.write(&cryptogram))
@@ -477,6 +494,7 @@ impl Target {
                 }
                 let attributes = self.attributes.ok_or_else(usage_missing)?;
                 check_attributes(&attributes)?;
+                lmks.check_strength(id, key)?;
                 block_under_lmk(lmks, id, attributes, &OptionalBlocks::NONE, key)
             }
         }

@@ -3,11 +3,12 @@
 use crate::cmd::config::SettingsFrom;
 use crate::cmd::lmk::{for_store, unattended};
 use crate::exit::usage;
+use crate::parse;
 use anyhow::Context;
 use hsm_core::config::{Config, Effective, LmkLoadError};
 use hsm_core::lmk::{Lmk, LmkScheme};
 use hsm_core::scheme::KeyScheme;
-use hsm_core::{LmkSlots, SecurityModule};
+use hsm_core::{Algorithm, ClearKey, LmkSlots, SecurityModule, Settings};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -87,7 +88,7 @@ fn as_shown(error: LmkLoadError<anyhow::Error>) -> anyhow::Error {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct LmkArgs {
     /// Slot of the LMK, 00 to 19 [default: the one that a key block names, else the default LMK, or the first that suits]
-    #[arg(long, help_heading = HEADING, value_name = "NN", value_parser = clap::value_parser!(u8).range(..20))]
+    #[arg(long, help_heading = HEADING, value_name = "NN", value_parser = parse::lmk_id)]
     lmk: Option<u8>,
 
     #[command(flatten)]
@@ -97,7 +98,7 @@ pub(crate) struct LmkArgs {
 impl LmkArgs {
     /// The LMKs. Nothing is read before the first key needs one.
     pub(crate) fn lmks(&self) -> Lmks {
-        Lmks { asked: self.lmk, store: Some(self.store.clone()), slots: OnceCell::new() }
+        Lmks { asked: self.lmk, store: Some(self.store.clone()), loaded: OnceCell::new() }
     }
 }
 
@@ -105,13 +106,20 @@ impl LmkArgs {
 pub(crate) struct Lmks {
     asked: Option<u8>,
     store: Option<StoreArgs>,
-    slots: OnceCell<Arc<LmkSlots>>,
+    loaded: OnceCell<Loaded>,
+}
+
+/// What was opened.
+struct Loaded {
+    slots: Arc<LmkSlots>,
+    /// The setting of this name.
+    strong_keys_under_weak_lmk: bool,
 }
 
 impl Lmks {
     /// The published test LMKs, whatever the settings say.
     pub(crate) fn published() -> Self {
-        Self { asked: None, store: None, slots: OnceCell::new() }
+        Self { asked: None, store: None, loaded: OnceCell::new() }
     }
 
     /// The slot that was asked for.
@@ -124,14 +132,38 @@ impl Lmks {
     /// # Errors
     /// As [`load`] and [`StoreArgs::load`].
     pub(crate) fn slots(&self) -> anyhow::Result<&LmkSlots> {
-        if let Some(slots) = self.slots.get() {
-            return Ok(slots);
+        Ok(&self.loaded()?.slots)
+    }
+
+    fn loaded(&self) -> anyhow::Result<&Loaded> {
+        if let Some(loaded) = self.loaded.get() {
+            return Ok(loaded);
         }
-        let slots = match &self.store {
-            Some(store) => Arc::new(load(&store.load(&[])?.config)?),
-            None => SecurityModule::with_test_lmks().lmks(),
+        let (slots, settings) = match &self.store {
+            Some(store) => {
+                let config = store.load(&[])?.config;
+                (Arc::new(load(&config)?), config.settings)
+            }
+            None => (SecurityModule::with_test_lmks().lmks(), Settings::default()),
         };
-        Ok(self.slots.get_or_init(|| slots))
+        let strong_keys_under_weak_lmk = settings.strong_keys_under_weak_lmk;
+        Ok(self.loaded.get_or_init(|| Loaded { slots, strong_keys_under_weak_lmk }))
+    }
+
+    /// Whether the HSM puts a key under an LMK.
+    ///
+    /// # Errors
+    /// Usage, if the LMK is too weak for it; as [`Lmks::lmk`].
+    pub(crate) fn check_strength(&self, id: u8, key: &ClearKey) -> anyhow::Result<()> {
+        let lmk = self.lmk(id)?;
+        if lmk.may_protect(key, self.loaded()?.strong_keys_under_weak_lmk) {
+            return Ok(());
+        }
+        let why = match key.algorithm() {
+            Algorithm::Aes => "a TDES key-block LMK protects no AES keys: --lmk names an AES key-block LMK, such as 01",
+            _ => "an LMK of two-key pairs protects no triple-length keys while strong_keys_under_weak_lmk is off",
+        };
+        Err(usage(format!("LMK {id:02} is weaker than the key (the HSM answers 48): {why}")))
     }
 
     /// The LMK in a slot.
@@ -141,7 +173,7 @@ impl Lmks {
     pub(crate) fn lmk(&self, id: u8) -> anyhow::Result<&Lmk> {
         let lmk = self.slots()?.slots.get(&id).map(Arc::as_ref);
         let Some(lmk) = lmk else {
-            return Err(usage(format!("no LMK is loaded in slot {id:02}; {}", self.loaded()?)));
+            return Err(usage(format!("no LMK is loaded in slot {id:02}; {}", self.in_use()?)));
         };
         Ok(lmk)
     }
@@ -173,7 +205,7 @@ impl Lmks {
                 LmkScheme::Variant => "variant",
                 LmkScheme::KeyBlock => "key-block",
             };
-            return Err(usage(format!("no {kind} LMK is loaded; {}", self.loaded()?)));
+            return Err(usage(format!("no {kind} LMK is loaded; {}", self.in_use()?)));
         };
         Ok(id)
     }
@@ -193,7 +225,8 @@ impl Lmks {
         }
     }
 
-    fn loaded(&self) -> anyhow::Result<String> {
+    /// The slots in use, in words.
+    fn in_use(&self) -> anyhow::Result<String> {
         let ids: Vec<String> = self.slots()?.slots.keys().map(|id| format!("{id:02}")).collect();
         Ok(match ids.split_last() {
             None => "there are none".to_owned(),

@@ -21,8 +21,8 @@ const AFTER_HELP: &str = "\
 Exit codes: 0 success, 1 failure, 2 wrong usage, 3 the HSM answered another error code than expected.
 
 Example:
-  hsm serve --port 1500 &
-  hsm send NC";
+  hsm serve        # in one terminal
+  hsm send NC      # in another";
 
 /// An emulator of a payment HSM, and tools around it.
 ///

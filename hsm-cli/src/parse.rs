@@ -1,5 +1,6 @@
 //! Values of arguments that several subcommands share.
 
+use hsm_core::MAX_LMK_ID;
 use std::time::Duration;
 
 /// Longest time anybody may ask for: a year.
@@ -24,6 +25,15 @@ pub(crate) fn seconds_or_zero(text: &str) -> Result<Duration, String> {
         Ok(_) => Err("must be between 0 seconds and a year".to_owned()),
         Err(_) => Err("not a number of seconds".to_owned()),
     }
+}
+
+/// The identifier of an LMK: 0 to 19, of one digit or two.
+///
+/// # Errors
+/// A line that says which there are.
+pub(crate) fn lmk_id(text: &str) -> Result<u8, String> {
+    let id = text.parse().ok().filter(|id| *id <= MAX_LMK_ID);
+    id.ok_or_else(|| format!("LMK identifiers are 00 to {MAX_LMK_ID}"))
 }
 
 #[cfg(test)]

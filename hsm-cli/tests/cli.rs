@@ -190,6 +190,18 @@ fn server_answers_traces_and_stops() {
 }
 
 #[test]
+fn a_variable_that_is_no_setting_is_warned_of() {
+    let empty = tempfile::tempdir().unwrap();
+    // What it warns of does not keep it from starting; that there are no plugins does.
+    let missing = empty.path().join("missing");
+    let mut serve = hsm();
+    serve.args(["serve", "--port", "0", "--plugin-dir", missing.to_str().unwrap()]).env("HSM_PROT", "1501");
+    let log = stderr(&serve.assert().code(1));
+    assert!(log.contains("WARN  hsm] HSM_PROT: there is no such setting; is HSM_PORT meant?"), "{log}");
+    assert!(log.lines().last().unwrap().contains("missing"), "{log}");
+}
+
+#[test]
 fn log_lines_are_json_where_asked() {
     let server = Server::start(&["--log-format", "json"]);
     server.run(&["send", "XX"]).code(3);

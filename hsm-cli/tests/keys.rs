@@ -255,6 +255,8 @@ fn damaged_key_blocks_are_mended() {
     assert_eq!(cut["repairs"][0]["repaired"], ZPK_BLOCK);
     let untagged = json(&format!("key inspect {}", &ZPK_BLOCK[1..]));
     assert!(untagged["notes"][0].as_str().unwrap().contains("needs its tag S"), "{untagged}");
+    let untagged = json_of_failure(&format!("key inspect {}", &ZPK_BLOCK[1..70]));
+    assert!(untagged["notes"].to_string().contains("needs its tag S"), "{untagged}");
     let good = json(&format!("keyblock inspect {ZPK_BLOCK}"));
     let verdicts = good["block"]["verdicts"].as_array().unwrap();
     assert!(verdicts.iter().any(|v| v["under"] == "LMK 02" && v["mac_good"] == true && v["key"]["kcv"] == "4FE9FD"));
@@ -286,6 +288,42 @@ fn key_blocks_wrap_and_unwrap_in_every_version() {
         let wrong = "0123456789ABCDEF1123456789ABCDEF";
         fails(&format!("keyblock unwrap {block} --kbpk {wrong}"), 1, "authentication failed");
     }
+}
+
+#[test]
+fn blocks_of_other_systems_lack_the_tag() {
+    let kbpk = "000102030405060708090A0B0C0D0E0F";
+    let made = json(&format!("keyblock wrap --version D --kbpk {kbpk} --key {DOUBLE} --usage P0"));
+    let block = &made["block"].as_str().unwrap()[1..];
+    let note = "a TR-31 key block needs its tag R in front";
+    let opened = run(&format!("keyblock unwrap {block} --kbpk {kbpk}")).success();
+    assert!(stdout(&opened).contains(DOUBLE) && stderr(&opened).contains(note), "{}", stderr(&opened));
+    let imported = run(&format!("key import --zmk aes:{kbpk} --key {block} --lmk 01")).success();
+    assert!(stdout(&imported).contains(DOUBLE) && stderr(&imported).contains(note), "{}", stderr(&imported));
+    let told = json(&format!("keyblock inspect {block} --kbpk {kbpk}"));
+    assert!(told["notes"][0].as_str().unwrap().contains(note), "{told}");
+    fails(&format!("key check --key {block}"), 2, note);
+    let thales = run(&format!("keyblock unwrap {}", &ZPK_BLOCK[1..])).success();
+    assert!(stderr(&thales).contains("a Thales key block needs its tag S in front"), "{}", stderr(&thales));
+    // Digits that only begin like a header are none.
+    fails(&format!("keyblock unwrap {DOUBLE}"), 2, "its tag, S or R");
+}
+
+#[test]
+fn no_key_goes_under_an_lmk_that_is_weaker() {
+    let aes = "aes:000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F";
+    for line in [
+        "key generate --usage K0 --algorithm aes256 --lmk 02".to_owned(),
+        format!("keyblock wrap --usage K0 --key {aes} --lmk 02"),
+        format!("key translate --usage K0 --key {aes} --to 02"),
+        "key generate --type ZPK --algorithm tdes3 --set strong_keys_under_weak_lmk=false".to_owned(),
+    ] {
+        fails(&line, 2, "is weaker than the key (the HSM answers 48)");
+    }
+    run("key generate --type ZPK --algorithm tdes3").success();
+    run("key generate --usage K0 --algorithm aes256 --lmk 01").success();
+    let block = json(&format!("keyblock wrap --usage K0 --key {aes} --lmk 02 --force"));
+    assert_eq!(json(&format!("keyblock unwrap {}", block["block"].as_str().unwrap()))["clear"], aes[4..]);
 }
 
 #[test]
@@ -327,6 +365,17 @@ fn the_oracle_reads_blocks_and_says_why_it_cannot() {
     let unusual = shifted.as_array().unwrap().iter().find(|r| r["account"] == "with the check digit").unwrap();
     assert_eq!(unusual["pin"], "2512");
     fails(&format!("pin oracle --block {block} --key {CVK}"), 1, "no odd parity");
+    // Under a wrong key no format fits: the key's check value, its LMK and the block's length are what to look at.
+    let wrong = stdout(&run(&format!("pin oracle --block {block} --key {ZMK} --account 345513804937")).code(1));
+    for cause in ["wrong key: this one (clear) has check value E14F4E", "wrong length: 16 digits", "damaged"] {
+        assert!(wrong.contains(cause), "{wrong}");
+    }
+    assert!(!wrong.contains("wrong LMK"), "{wrong}");
+    let zpk = "U1EF828AA8F6B80EB83E19FBC373F3A85";
+    let wrong = stdout(&run(&format!("pin oracle --block {block} --key {zpk} --account 345513804937")).code(1));
+    assert!(wrong.contains("wrong LMK"), "{wrong}");
+    let clear = stdout(&run(&format!("pin oracle --block {block} --account 345513804937")).code(1));
+    assert!(clear.contains("the block is enciphered: give its key with --key"), "{clear}");
     // The X9.24 sample: PIN 1234 of account 4012345678909 under the first transaction key.
     let sample = "--block 1B9C1845EB993A7A --account 401234567890";
     let read = json(&format!("pin oracle {sample} --bdk {DOUBLE} --ksn FFFF9876543210E00001"));
@@ -361,6 +410,12 @@ fn dukpt_agrees_with_the_published_sequences() {
     let keys = json(&format!("dukpt key --bdk {bdk} --ksn 123456789012345600000002 --all-types"));
     let pin = keys.as_array().unwrap().iter().find(|k| k["key"] == "PIN" && k["type"] == "AES-128").unwrap();
     assert_eq!(pin["clear"], "D30BDC73EC9714B000BEC66BDB7B6D09");
+    let kinds = |of: &str| {
+        let hmac = |k: &&Value| k["key"] == of && k["type"].as_str().unwrap().starts_with("HMAC");
+        keys.as_array().unwrap().iter().filter(hmac).count()
+    };
+    assert_eq!((kinds("PIN"), kinds("key encryption"), kinds("data, both ways")), (0, 0, 0));
+    assert_eq!((kinds("MAC generation"), kinds("MAC, both ways")), (1, 1));
     // A BDK under the LMK gives the same.
     let ipek = json("dukpt ipek --bdk U8E3D3E2FD5919657F05A1AA90D32A014 --ksn FFFF9876543210E00000");
     assert_eq!(ipek["ipek"], "6AC292FAA1315B4D858AB3A3D7D5933A");
@@ -395,6 +450,12 @@ fn what_cannot_be_done_is_said_in_one_line() {
     fails("key generate --type 0ZZ", 2, "hsm key types");
     fails("key generate --type ZPK --scheme R", 2, "--zmk-scheme R");
     fails("key generate --type ZPK --scheme T --algorithm des", 2, "do not fit scheme");
+    fails("key generate --type ZPK --algorithm aes128", 2, "AES keys cannot be used in variant");
+    fails(
+        "pinblock encode --pin 1234 --account 400000123456 --format 48 --key 000102030405060708090A0B0C0D0E0F",
+        2,
+        "use --pan",
+    );
     fails("key generate --type ZPK --lmk 7", 2, "slot 07");
     fails("key generate --usage P0 --mode G", 2, "answers A8");
     fails("key import --key X6A2C67C227784BC5D8508B6BED82ECB8 --type ZPK", 2, "--zmk");

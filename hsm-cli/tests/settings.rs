@@ -39,18 +39,20 @@ fn an_lmk_from_making_to_deleting() {
         .success();
     assert!(stderr(&made).contains("component 1: check value ") && stderr(&made).lines().count() == 2);
     assert!(stdout(&made).contains("\n05  -           Variant  3DES(2key)  Test"));
+    assert!(!stdout(&made).contains("change storage"), "{}", stdout(&made));
     run(&dir, &["lmk", "load-test", "1", "test-aes"]).success();
     run(&dir, &["lmk", "check", "1", "--expect", "9d04a0"]).success().stdout("9D04A00000000000\n");
     run(&dir, &["lmk", "check", "1", "--expect", "268604"]).code(3);
 
     run(&dir, &["lmk", "change", "05", "--kind", "keyblock-aes", "--comment", "next", "--later"]).success();
     run(&dir, &["lmk", "change", "05", "--activate"]).success();
+    fails(&dir, &["lmk", "change", "05"], 1, "`hsm lmk change 05 --erase`");
     let table = json(&run(&dir, &["lmk", "list", "--json"]).success());
     assert_eq!((&table["default"], &table["lmks"][1]["comment"]), (&"05".into(), &"next".into()));
     assert_eq!((&table["change"][0]["scheme"], &table["change"][0]["status"]), (&"Variant".into(), &"Old".into()));
 
     fails(&dir, &["lmk", "generate", "05"], 1, "slot 05 is in use");
-    fails(&dir, &["lmk", "generate", "20"], 2, "20 is not in 0..20");
+    fails(&dir, &["lmk", "generate", "20"], 2, "LMK identifiers are 00 to 19");
     fails(&dir, &["lmk", "delete", "5", "--yes"], 1, "default LMK");
     run(&dir, &["lmk", "default", "1"]).success();
     run(&dir, &["lmk", "delete", "5", "--yes"]).success();
@@ -113,7 +115,7 @@ fn tools_use_the_store_that_the_settings_name() {
     let key = format!("key check --type ZPK --key {zpk}");
     elsewhere(&format!("{key} --lmk 6"), 1, "does not open under LMK 06");
     elsewhere(&format!("{key} --lmk 0"), 2, "slot 00; there are 05 and 06");
-    elsewhere(&format!("{key} --lmk 20"), 2, "20 is not in 0..20");
+    elsewhere(&format!("{key} --lmk 20"), 2, "LMK identifiers are 00 to 19");
     elsewhere(&format!("{key} --passphrase-file wrong"), 1, "the passphrase or key file is wrong");
     elsewhere(&format!("{key} --store nowhere"), 1, "nowhere");
     tool(&format!("key check --key {double} --passphrase-file wrong")).success();
@@ -153,7 +155,16 @@ fn a_settings_file_is_made_checked_and_shown() {
     let shown = json(&shown.success());
     assert_eq!(shown["single_des"], serde_json::json!({"value": "false", "source": "profile"}));
     assert_eq!(shown["port"], serde_json::json!({"value": "1501", "source": "HSM_PORT"}));
-    fails(&dir, &["config", "show", "prot"], 2, "there is no setting prot");
+    fails(&dir, &["config", "show", "prot"], 2, "there is no setting prot; is port meant?");
+    // Variables that nobody would miss; others of the project are no mistakes.
+    let check = |variables: &[(&str, &str)]| hsm(&dir, &["config", "check"]).envs(variables.iter().copied()).assert();
+    check(&[("HSM_TIMEOUT", "9"), ("HSM_LMK_PASSPHRASE", "x"), ("HSM_TEST_X", ""), ("HSM_BLESS", "1")]).success();
+    let stray = check(&[("HSM_PROT", "1501"), ("HSM_VENDOR", "x"), ("HSM_PORT", "x")]).code(2);
+    assert_eq!(
+        stderr(&stray),
+        "hsm: HSM_PROT: there is no such setting; is HSM_PORT meant?\nhsm: HSM_VENDOR: there is no such setting\n\
+         hsm: HSM_PORT: port: must be a whole number\n"
+    );
 
     fs::write(dir.path().join("bad.toml"), "[network]\nport = 99999\nhots = 'x'\n").unwrap();
     let bad = run(&dir, &["config", "check", "--config", "bad.toml"]).code(2);
@@ -196,11 +207,15 @@ fn a_running_emulator_is_changed() {
     ctl(&["set", "single_des", "false"]).success();
     assert!(!module.settings().single_des);
     assert!(stdout(&ctl(&["get"]).success()).contains("single_des"));
+    let some = json(&ctl(&["get", "single_des", "pin_length", "--json"]).success());
+    assert_eq!(some, serde_json::json!({"single_des": "false", "pin_length": "4"}));
     ctl(&["stop"]).success().stdout("stopping\n");
     let socket = ["ctl", "--socket", "s"];
     fails(&dir, &[&socket[..], &["reload"]].concat(), 1, "the settings file is wrong");
     fails(&dir, &[&socket[..], &["set", "port", "1"]].concat(), 1, "cannot be changed while the emulator runs");
     fails(&dir, &[&socket[..], &["authorize", "nonsense"]].concat(), 2, "no category of activities");
+    fails(&dir, &[&socket[..], &["authorize", "export.999.host"]].concat(), 2, "a key usage: 01, 02");
+    fails(&dir, &[&socket[..], &["get", "pin_lenght"]].concat(), 1, "is pin_length meant?");
     drop(served);
     fails(&dir, &[&socket[..], &["status"]].concat(), 1, "no emulator serves s");
 }

@@ -4,6 +4,8 @@
 //! out means all. Words may be shortened as long as they are unique: `p.c.h` is `pin.clear.host`. A number of minutes limits
 //! the time, `p` makes the activity outlive a restart; without either it lasts until it is cancelled.
 
+use crate::inspect::X9143_USAGES;
+use crate::key_block::rules::USAGE_RULES;
 use crate::key_type::KeyType;
 use crate::private_file::{self, FileError, WriteLock};
 use crate::settings::Settings;
@@ -88,14 +90,40 @@ impl Category {
         match self {
             Self::Pin => PinActivity::parse(text).map(|sub| sub.as_str().to_owned()),
             Self::Command => (alphanumeric && lower.len() == 2).then_some(lower),
-            // What these two mean is a security setting.
-            _ if matches!(lower.as_str(), "tpk" | "tmk") => Some(lower),
+            _ if KINDS.contains(&lower.as_str()) => Some(lower),
             _ => match KeyType::by_name(text, false) {
                 Some(key_type) => Some(key_type.to_string().to_ascii_lowercase()),
-                None => (alphanumeric && matches!(lower.len(), 2 | 3)).then_some(lower),
+                None => (KeyType::parse(lower.as_bytes()).is_ok() || is_usage(&lower)).then_some(lower),
             },
         }
     }
+
+    /// Its subcategories, in words.
+    fn subs(self) -> String {
+        match self {
+            Self::Pin => list(PinActivity::ALL.iter().map(|sub| sub.as_str())),
+            Self::Command => "a command code of two letters or digits, such as RA".to_owned(),
+            _ if !self.has_sub() => "it has none".to_owned(),
+            _ => format!(
+                "a key type, code such as 001 or name such as ZPK (`hsm key types` lists them), {}, or a key usage: {}",
+                list(KINDS.into_iter()),
+                list(usages())
+            ),
+        }
+    }
+}
+
+/// Kinds of keys that have no key type or usage of their own: those of the first two are a security setting.
+const KINDS: [&str; 4] = ["tpk", "tmk", "rsa", "ecc"];
+
+/// Key usages of S blocks, and those that R blocks have besides.
+fn usages() -> impl Iterator<Item = &'static str> {
+    let thales = || USAGE_RULES.iter().map(|rule| rule.usage);
+    thales().chain(X9143_USAGES.iter().map(|(id, _)| *id).filter(move |id| !thales().any(|known| known == *id)))
+}
+
+fn is_usage(sub: &str) -> bool {
+    usages().any(|usage| usage.eq_ignore_ascii_case(sub))
 }
 
 /// How long an activity stays authorised.
@@ -131,7 +159,7 @@ pub enum ActivityError {
     #[error("{0:?} is no category of activities, or could be several: {known}", known = list(Category::ALL.iter().map(|c| c.as_str())))]
     Category(String),
     /// The subcategory does not fit the category.
-    #[error("{sub:?} is no subcategory of {category}", category = category.as_str())]
+    #[error("{sub:?} is no subcategory of {category}: {possible}", category = category.as_str(), possible = category.subs())]
     Sub {
         /// The category.
         category: Category,

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CipherError {
     /// No cipher of the algorithm has keys of this many bytes.
-    #[error("a {algorithm} key cannot be {len} bytes long")]
+    #[error("{algorithm} keys cannot be {len} bytes long")]
     KeyLength {
         /// Name of the algorithm.
         algorithm: &'static str,

@@ -19,6 +19,24 @@ pub enum Algorithm {
     Ec,
 }
 
+impl core::fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Algorithm {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Des => "DES",
+            Self::Aes => "AES",
+            Self::Hmac => "HMAC",
+            Self::Rsa => "RSA",
+            Self::Ec => "EC",
+        }
+    }
+}
+
 /// A clear key: bytes that are erased on drop, compared in constant time and absent from `Debug`.
 #[derive(Clone)]
 pub struct ClearKey {
@@ -50,14 +68,7 @@ impl ClearKey {
             Algorithm::Hmac | Algorithm::Rsa | Algorithm::Ec => !bytes.is_empty(),
         };
         if !fits {
-            let algorithm = match algorithm {
-                Algorithm::Des => "DES",
-                Algorithm::Aes => "AES",
-                Algorithm::Hmac => "HMAC",
-                Algorithm::Rsa => "RSA",
-                Algorithm::Ec => "EC",
-            };
-            return Err(CipherError::KeyLength { algorithm, len: bytes.len() });
+            return Err(CipherError::KeyLength { algorithm: algorithm.name(), len: bytes.len() });
         }
         Ok(Self { algorithm, bytes: Zeroizing::new(bytes.to_vec()) })
     }

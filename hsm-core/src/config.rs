@@ -615,7 +615,7 @@ impl Layers<'_> {
         named: Option<&Path>,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<(), ConfigError> {
-        let from_environment = environment("HSM_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let from_environment = environment(FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
         let (path, must_exist) = match named.map(Path::to_owned).or(from_environment) {
             Some(path) => (path, true),
             None => (PathBuf::from(DEFAULT_FILE), false),
@@ -700,6 +700,9 @@ impl Layers<'_> {
 /// The settings file that is read if none is named.
 pub const DEFAULT_FILE: &str = "hsm.toml";
 
+/// The environment variable that names the settings file.
+const FILE_VARIABLE: &str = "HSM_CONFIG";
+
 fn collect<'a>(
     table: &'a DeTable<'a>,
     path: &Path,
@@ -734,6 +737,30 @@ fn collect<'a>(
             value => take("", name, at, value, problems),
         }
     }
+}
+
+/// What is wrong with the variables `HSM_…` of an environment, whose names are given: those that are no settings.
+/// They would have no effect, and nothing would say so.
+///
+/// `HSM_CONFIG` and variables for tests (`HSM_TEST_…`) are none either, and are all right.
+#[must_use]
+pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<Problem> {
+    let stray = names.filter(|name| name != FILE_VARIABLE && !name.starts_with("HSM_TEST_"));
+    let mut problems: Vec<Problem> = stray
+        .filter_map(|variable| {
+            let name = variable.strip_prefix("HSM_")?.to_ascii_lowercase();
+            if keys().iter().any(|key| key.variable() == variable) {
+                return None;
+            }
+            let message = match keys::nearest(&name) {
+                Some(key) => format!("there is no such setting; is {} meant?", key.variable()),
+                None => "there is no such setting".to_owned(),
+            };
+            Some(Problem { source: Source::Environment(variable), key: None, message })
+        })
+        .collect();
+    problems.sort_by_key(|problem| problem.source.to_string());
+    problems
 }
 
 fn unknown(name: &str, section: &str, source: Source) -> Problem {
@@ -777,6 +804,13 @@ pub fn show_setting(settings: &Settings, name: &str) -> Result<String, String> {
 fn not_live(name: &str) -> String {
     match keys::find(name) {
         Some(_) => format!("{name} cannot be changed while the emulator runs"),
-        None => format!("there is no setting {name}"),
+        None => no_setting(name),
     }
+}
+
+/// That there is no setting of a name, and which may be meant.
+#[must_use]
+pub fn no_setting(name: &str) -> String {
+    let near = keys::nearest(name).map_or(String::new(), |key| format!("; is {} meant?", key.name));
+    format!("there is no setting {name}{near}")
 }

@@ -7,6 +7,7 @@ mod block;
 mod damage;
 mod pin;
 
+pub(crate) use block::X9143_USAGES;
 pub use block::{BlockReport, HeaderField, OptionalField, Verdict, describe_header, usage_name};
 pub use damage::{Defect, Repair};
 pub use pin::{AccountGuess, PinHint, PinReading, read_pin_block};
@@ -286,8 +287,10 @@ impl fmt::Display for Remark {
             }
             Self::Unsupported(scheme) => write!(f, "scheme {scheme:?} is known, but not supported here"),
             Self::UnknownTag(tag) => write!(f, "{tag:?} is no key scheme (the HSM answers 26)"),
-            Self::MissingTag(Family::Thales) => f.write_str("a Thales key block needs its tag S in front"),
-            Self::MissingTag(Family::X9143) => f.write_str("a TR-31 key block needs its tag R in front"),
+            Self::MissingTag(family) => {
+                let kind = if *family == Family::Thales { "Thales" } else { "TR-31" };
+                write!(f, "the tag is missing: a {kind} key block needs its tag {} in front", family.tag())
+            }
             Self::BlockLength { declared, actual } => {
                 write!(f, "the header says {declared} characters, there are {actual}: ")?;
                 f.write_str(if actual < declared { "the block was cut off" } else { "something follows the block" })?;

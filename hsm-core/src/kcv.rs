@@ -14,7 +14,7 @@ pub enum KcvError {
     #[error(transparent)]
     Mac(#[from] MacError),
     /// Keys of this algorithm have no check value, or need a rule of their own.
-    #[error("no check value is defined for {0:?} keys here")]
+    #[error("no check value is defined for {0} keys here")]
     NoRule(Algorithm),
 }
 

@@ -102,6 +102,19 @@ impl Lmk {
         }
     }
 
+    /// Whether the LMK is strong enough for a key; the device answers 48 if not.
+    ///
+    /// A TDES key-block LMK protects no AES keys, an LMK of two-key pairs triple-length keys only where the setting
+    /// `strong_keys_under_weak_lmk` allows it.
+    #[must_use]
+    pub fn may_protect(&self, key: &ClearKey, strong_keys_under_weak_lmk: bool) -> bool {
+        match (self.algorithm(), key.algorithm()) {
+            (LmkAlgorithm::Tdes2, Algorithm::Des) => key.len() <= 16 || strong_keys_under_weak_lmk,
+            (LmkAlgorithm::Tdes2 | LmkAlgorithm::Tdes3, Algorithm::Aes) => self.scheme() == LmkScheme::Variant,
+            _ => true,
+        }
+    }
+
     /// A pair of a variant LMK, 16 or 24 bytes; `None` if this is a key-block LMK.
     #[must_use]
     pub fn pair(&self, pair: LmkPair) -> Option<&ClearKey> {
@@ -326,7 +339,7 @@ pub enum LmkError {
         len: usize,
     },
     /// A key-block LMK is three-key TDES or AES-256.
-    #[error("a key-block LMK cannot be {algorithm:?} of {len} bytes")]
+    #[error("a key-block LMK cannot be {algorithm} of {len} bytes")]
     KeyBlockKey {
         /// Algorithm of the key.
         algorithm: Algorithm,

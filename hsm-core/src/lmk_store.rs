@@ -347,7 +347,9 @@ impl StoredLmks {
         let slot = self.slot(id)?;
         check_status(lmk, slot.live)?;
         if slot.change.is_some() {
-            return Err(StoreError::Rule(format!("key change storage holds an LMK for slot {id:02}: delete it first")));
+            return Err(StoreError::Rule(format!(
+                "key change storage holds an LMK for slot {id:02}: `hsm lmk change {id:02} --erase` erases it"
+            )));
         }
         if *slot.lmk == *lmk {
             return Err(StoreError::Rule(format!("slot {id:02} has this LMK already")));
@@ -637,17 +639,25 @@ fn role(role: ChangeRole) -> &'static str {
     }
 }
 
-/// The LMK table as text, laid out as the device's (host.md 8).
+/// The LMK table and the table of key change storage as text, laid out as the device's (host.md 8).
 #[must_use]
 pub fn vt_table(lmks: &[LmkRow], change: &[LmkRow]) -> String {
-    let mut text = String::from("LMK table:\n");
-    table(&mut text, lmks, "No LMKs loaded");
-    text.push_str("\nKey change storage table:\n");
-    table(&mut text, change, "No keys loaded in key change storage");
+    let mut text = lmk_table(lmks);
+    table(&mut text, "\nKey change storage table", change, "No keys loaded in key change storage");
     text
 }
 
-fn table(text: &mut String, rows: &[LmkRow], none: &str) {
+/// The LMK table alone.
+#[must_use]
+pub fn lmk_table(lmks: &[LmkRow]) -> String {
+    let mut text = String::new();
+    table(&mut text, "LMK table", lmks, "No LMKs loaded");
+    text
+}
+
+fn table(text: &mut String, title: &str, rows: &[LmkRow], none: &str) {
+    text.push_str(title);
+    text.push_str(":\n");
     if rows.is_empty() {
         text.push_str(none);
         text.push('\n');

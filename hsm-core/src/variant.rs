@@ -151,7 +151,7 @@ pub enum VariantError {
         len: usize,
     },
     /// A key is not DES or TDES.
-    #[error("a {0:?} key cannot be used in variant and X9.17 schemes")]
+    #[error("{0} keys cannot be used in variant and X9.17 schemes")]
     NotTdes(Algorithm),
     /// Not an Atalla variant.
     #[error("an Atalla variant is a number from 0 to 31")]

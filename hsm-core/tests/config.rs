@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use hsm_core::config::{
-    Config, ConfigError, Effective, Key, Layers, Profile, Source, change_setting, keys, show_setting,
+    Config, ConfigError, Effective, Key, Layers, Profile, Source, change_setting, keys, show_setting, unknown_variables,
 };
 use hsm_core::{FraudLimits, SecurityModule, Settings};
 use std::collections::BTreeSet;
@@ -344,4 +344,23 @@ fn user_storage_outlives_a_restart_where_a_file_keeps_it() {
     std::fs::write(&file, good).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     assert!(start("double").unwrap_err().to_string().contains("only its owner"));
+}
+
+#[test]
+fn variables_that_are_no_settings_are_told() {
+    let told = |names: &[&str]| {
+        let problems = unknown_variables(names.iter().map(|name| (*name).to_owned()));
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&["HSM_TRCE"]), ["HSM_TRCE: there is no such setting; is HSM_TRACE meant?"]);
+    assert_eq!(
+        told(&["HSM_AUTHORIZE_ALL"]),
+        ["HSM_AUTHORIZE_ALL: there is no such setting; is HSM_AUTHORISE_ALL meant?"]
+    );
+    // Nothing is near.
+    assert_eq!(told(&["HSM_PIN", "HSM_"]), ["HSM_: there is no such setting", "HSM_PIN: there is no such setting"]);
+    assert_eq!(told(&["HSM_port"]), ["HSM_port: there is no such setting; is HSM_PORT meant?"]);
+    let known = keys().iter().map(Key::variable);
+    assert_eq!(unknown_variables(known), []);
+    assert_eq!(told(&["HSM_CONFIG", "HSM_TEST_STORE", "HSMX", "PATH", "hsm_port"]), [""; 0]);
 }

@@ -135,7 +135,7 @@ fn an_lmk_changes_and_the_old_one_stays_for_translation() {
         let error = result.unwrap_err();
         assert!(matches!(error, StoreError::Rule(_)) && error.to_string().contains(why), "{error}");
     };
-    refused(contents.change(4, LmkKind::KeyBlockAes.generate().unwrap(), ""), "delete it first");
+    refused(contents.change(4, LmkKind::KeyBlockAes.generate().unwrap(), ""), "`hsm lmk change 04 --erase` erases it");
     refused(contents.activate(4), "no new LMK waits");
     contents.delete_change(4).unwrap();
     refused(contents.delete_change(4), "holds no LMK");

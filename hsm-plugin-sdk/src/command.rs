@@ -53,8 +53,9 @@ pub fn respond<'h>(
 fn refuse(hsm: &Hsm<'_>, request: &Request<'_>, refusal: Refusal) -> Vec<u8> {
     let Refusal { code, field, offset, rule } = refusal;
     if !field.is_empty() {
+        let rule = [rule, &request.hint(&refusal).unwrap_or_default()].concat();
         // Explaining is a courtesy: a host that does not take it changes nothing on the wire.
-        let _ = hsm.explain(u16::from_be_bytes(*code.as_bytes()), field, offset as u32, rule);
+        let _ = hsm.explain(u16::from_be_bytes(*code.as_bytes()), field, offset as u32, &rule);
     }
     // 00 is not a refusal: a command that says so is broken.
     let code = if code == ErrorCode::OK { ErrorCode::INTERNAL } else { code };

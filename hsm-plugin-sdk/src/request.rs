@@ -27,6 +27,10 @@ pub struct Request<'h> {
     body: &'h [u8],
     pos: usize,
     trailer: &'h [u8],
+    /// Name of the first key that was read as 32 hexadecimal digits without a tag, as [`Request::double_key`] takes them.
+    bare_pair: Option<&'static str>,
+    /// Whether a field was longer than what was left.
+    ran_out: bool,
 }
 
 impl core::fmt::Debug for Request<'_> {
@@ -127,7 +131,7 @@ pub struct LegacyOptions {
 
 impl<'h> Request<'h> {
     pub(crate) fn new(body: &'h [u8], hsm: Hsm<'h>) -> Self {
-        Self { hsm, body, pos: 0, trailer: &[] }
+        Self { hsm, body, pos: 0, trailer: &[], bare_pair: None, ran_out: false }
     }
 
     /// Reads `len` decimal digits.
@@ -332,6 +336,9 @@ impl<'h> Request<'h> {
     /// # Errors
     /// As [`Request::key`].
     pub fn double_key(&mut self, name: &'static str, purpose: KeyPurpose) -> Result<KeyField<'h>> {
+        if self.peek().is_some_and(|c| c.is_ascii_hexdigit()) {
+            self.bare_pair.get_or_insert(name);
+        }
         self.key_field(name, purpose, 32)
     }
 
@@ -530,6 +537,15 @@ impl<'h> Request<'h> {
         Refusal { code, field, offset, rule }
     }
 
+    /// What may be behind the refusal of a field with 15, for the operator: a key of 16 digits where a pair has 32 takes digits of what
+    /// follows, and in the end there are too few, or the tail is taken for a field.
+    pub(crate) fn hint(&self, refusal: &Refusal) -> Option<String> {
+        let pair = self.bare_pair.filter(|_| refusal.code == ErrorCode::INPUT_DATA)?;
+        let refused = self.body.get(refusal.offset..self.pos).unwrap_or_default();
+        let ran_out = self.ran_out || refused.iter().any(|c| matches!(c, b'%' | &TRAILER));
+        ran_out.then(|| ["; is the ", pair, " too short? It is 32 digits, or U and 32 digits"].concat())
+    }
+
     pub(crate) fn trailer(&self) -> &'h [u8] {
         self.trailer
     }
@@ -574,6 +590,7 @@ impl<'h> Request<'h> {
         let hexadecimal =
             |part: core::ops::Range<usize>| rest.get(part).is_some_and(|part| part.iter().all(u8::is_ascii_hexdigit));
         if rest.len() < len || !digits.into_iter().all(hexadecimal) {
+            self.ran_out = rest.len() < len;
             return Err(self.refuse(name, self.pos, "is short or not hexadecimal"));
         }
         let bytes = self.take(name, FieldKind::Key, len)?;
@@ -607,6 +624,7 @@ impl<'h> Request<'h> {
 
     fn take(&mut self, name: &'static str, kind: FieldKind, len: usize) -> Result<&'h [u8]> {
         let Some(field) = self.rest().get(..len) else {
+            self.ran_out = true;
             return Err(self.refuse(name, self.pos, "is short"));
         };
         self.trace(name, kind, self.pos, len);

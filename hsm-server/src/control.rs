@@ -27,6 +27,9 @@ pub const MAX_LINE: usize = 64 * 1024;
 /// Most activities of one request.
 const MAX_ACTIVITIES: usize = 64;
 
+/// Most settings that are asked for at once: more than there are.
+const MAX_KEYS: usize = 256;
+
 /// How long a client may take for its line, and for reading the answer.
 const CLIENT_TIME: Duration = Duration::from_secs(5);
 
@@ -58,10 +61,10 @@ pub enum Request {
     Status,
     /// The LMK table.
     Lmk,
-    /// A security setting, or all of them.
+    /// Security settings.
     Get {
-        /// Its name.
-        key: Option<String>,
+        /// Their names; none for all.
+        keys: Vec<String>,
     },
     /// Changes a security setting until the emulator stops.
     Set {
@@ -91,8 +94,8 @@ impl Request {
             Self::Cancel { lmk, activities } => json!({"op": "cancel", "lmk": lmk, "activities": activities}),
             Self::Status => json!({"op": "status"}),
             Self::Lmk => json!({"op": "lmk"}),
-            Self::Get { key: None } => json!({"op": "get"}),
-            Self::Get { key } => json!({"op": "get", "key": key}),
+            Self::Get { keys } if keys.is_empty() => json!({"op": "get"}),
+            Self::Get { keys } => json!({"op": "get", "keys": keys}),
             Self::Set { key, value } => json!({"op": "set", "key": key, "value": value}),
             Self::Unlock => json!({"op": "unlock"}),
             Self::Reload => json!({"op": "reload"}),
@@ -116,7 +119,7 @@ impl Request {
             Some("cancel") => Self::Cancel { lmk: lmk(&mut fields)?, activities: activities(&mut fields)? },
             Some("status") => Self::Status,
             Some("lmk") => Self::Lmk,
-            Some("get") => Self::Get { key: text(&mut fields, "key")? },
+            Some("get") => Self::Get { keys: texts(&mut fields, "keys", MAX_KEYS)?.unwrap_or_default() },
             Some("set") => {
                 let missing = || "\"key\" or \"value\" is missing".to_owned();
                 let key = text(&mut fields, "key")?.ok_or_else(missing)?;
@@ -156,10 +159,14 @@ fn text(fields: &mut Map<String, Value>, name: &str) -> Result<Option<String>, S
 }
 
 fn activities(fields: &mut Map<String, Value>) -> Result<Option<Vec<String>>, String> {
-    let wrong = || format!("\"activities\" must be a list of at most {MAX_ACTIVITIES} texts");
-    let Some(list) = fields.remove("activities") else { return Ok(None) };
+    texts(fields, "activities", MAX_ACTIVITIES)
+}
+
+fn texts(fields: &mut Map<String, Value>, name: &str, most: usize) -> Result<Option<Vec<String>>, String> {
+    let wrong = || format!("{name:?} must be a list of at most {most} texts");
+    let Some(list) = fields.remove(name) else { return Ok(None) };
     let Value::Array(list) = list else { return Err(wrong()) };
-    if list.len() > MAX_ACTIVITIES {
+    if list.len() > most {
         return Err(wrong());
     }
     let texts: Option<Vec<String>> = list.iter().map(|item| item.as_str().map(str::to_owned)).collect();
@@ -494,12 +501,15 @@ impl<A: Actions> Control for ModuleControl<A> {
                     |rows: &[LmkRow]| rows.iter().map(LmkRow::cells).map(|cells| json!(cells)).collect::<Value>();
                 Ok(json!({"head": LmkRow::HEAD, "lmks": rows(&lmks), "change": rows(&change)}))
             }
-            Request::Get { key: Some(key) } => Ok(json!({&*key: show_setting(&self.module.settings(), &key)?})),
-            Request::Get { key: None } => {
+            Request::Get { keys: mut names } => {
                 let settings = self.module.settings();
-                let live = keys().iter().filter(|key| key.is_live());
-                let shown =
-                    live.map(|key| Ok((key.name.to_owned(), Value::String(show_setting(&settings, key.name)?))));
+                if names.is_empty() {
+                    names.extend(keys().iter().filter(|key| key.is_live()).map(|key| key.name.to_owned()));
+                }
+                let shown = names.into_iter().map(|name| {
+                    let value = show_setting(&settings, &name)?;
+                    Ok((name, Value::String(value)))
+                });
                 Ok(Value::Object(shown.collect::<Result<_, String>>()?))
             }
             Request::Set { key, value } => {

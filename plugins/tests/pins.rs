@@ -167,10 +167,17 @@ impl Device {
     }
 
     fn raw(&self, code: &str, body: &[u8]) -> String {
+        self.explained(code, body).0
+    }
+
+    /// The answer, and what the log says of a refusal.
+    fn explained(&self, code: &str, body: &[u8]) -> (String, String) {
         let command = hsm_plugins::COMMANDS.iter().find(|c| c.code == code.as_bytes()).unwrap();
         let mut session = Session::new(self.module.clone());
         session.begin(command.code, None);
-        String::from_utf8_lossy(&command.respond(body, &mut session, true)).into_owned()
+        let answer = String::from_utf8_lossy(&command.respond(body, &mut session, true)).into_owned();
+        let why = session.transcript().explanation.as_ref().map(|e| e.text.clone()).unwrap_or_default();
+        (answer, why)
     }
 }
 
@@ -572,6 +579,27 @@ fn a_pvk_pair_may_come_without_scheme_or_in_x917() {
         let field = scheme.write(&encrypt_under_lmk(&device.lmk, LmkUse::from(KeyType::PVK), scheme, &pair).unwrap());
         assert_eq!(device.ask("DC", &format!("{{tpk}}{field}{{tb}}01{{a}}18697")), "00", "{field}");
     }
+}
+
+#[test]
+fn a_pvk_pair_of_16_digits_is_hinted_at() {
+    let device = Device::variant(|_| ());
+    let ask = |code: &str, template: &str| {
+        let (answer, why) = device.explained(code, device.fill(template).as_bytes());
+        assert_eq!(answer, "15", "{code} {template}: {why}");
+        why.ends_with("; is the PVK pair too short? It is 32 digits, or U and 32 digits")
+    };
+    for (code, body) in [
+        ("DC", "{tpk}{pvk1}{tb}01{a}18697"),
+        ("EC", "{zpk}{pvk1}{zb}01{a}18697"),
+        ("DG", "{pvk1}{pin}{a}1"),
+        ("FW", "001{zpk}{pvk1}{zb}01{a}1"),
+    ] {
+        assert!(ask(code, body) && ask(code, &format!("{body}%00")), "{code}");
+    }
+    // Where the fields do not run out, or the pair has its scheme, something else is wrong.
+    assert!(!ask("DC", "{tpk}{pvk1}{pvk1}{tb}01{a}X8697"));
+    assert!(!ask("DC", "{tpk}{pvk}{tb}01{a}"));
 }
 
 #[test]

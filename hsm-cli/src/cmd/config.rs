@@ -1,9 +1,10 @@
 //! `hsm config`: the settings file made, checked and shown.
 
+use super::lmk::PASSPHRASE_VARIABLE;
 use crate::{exit, exit::usage, output};
 use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
-use hsm_core::config::{Config, ConfigError, Effective, Layers, Profile, keys};
+use hsm_core::config::{Config, ConfigError, Effective, Layers, Problem, Profile, keys, no_setting};
 use serde_json::{Map, json};
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -55,7 +56,7 @@ enum ProfileName {
     Strict,
 }
 
-/// Check all settings and report every mistake, with file and line
+/// Check all settings and report every mistake, with file and line, and variables HSM_ that are no settings
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 all is well, 2 something is wrong.\n\nExample:\n  hsm config check --config hsm.toml"
@@ -126,6 +127,16 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// Variables that are no settings, but read by the program, or by the tests and tools of the project.
+const OTHER_VARIABLES: [&str; 7] =
+    [PASSPHRASE_VARIABLE, "HSM_HEADER", "HSM_TIMEOUT", "HSM_ONLY", "HSM_BLESS", "HSM_UPDATE_DOCS", "HSM_WRITE_DOCS"];
+
+/// What is wrong with the environment: variables that begin like settings and are none.
+pub(crate) fn unknown_variables() -> Vec<Problem> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    hsm_core::config::unknown_variables(names.filter(|name| !OTHER_VARIABLES.contains(&name.as_str())))
+}
+
 /// Runs `hsm config`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
@@ -152,26 +163,27 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn check(args: &Check) -> anyhow::Result<ExitCode> {
+    let mut problems = unknown_variables();
     match args.from.resolve(&[]) {
-        Ok(effective) => {
+        Ok(effective) if problems.is_empty() => {
             let file = effective.file.map_or("no settings file".to_owned(), |file| file.display().to_string());
             output::text(&format!("{file}: settings are well-formed, profile {}", effective.config.profile))?;
-            Ok(ExitCode::SUCCESS)
+            return Ok(ExitCode::SUCCESS);
         }
-        Err(ConfigError(problems)) => {
-            for problem in problems {
-                exit::report(&problem.to_string());
-            }
-            Ok(ExitCode::from(2))
-        }
+        Ok(_) => {}
+        Err(ConfigError(more)) => problems.extend(more),
     }
+    for problem in problems {
+        exit::report(&problem.to_string());
+    }
+    Ok(ExitCode::from(2))
 }
 
 fn show(args: &Show) -> anyhow::Result<ExitCode> {
     let effective = args.from.load(&[])?;
     for name in &args.names {
         if !keys().iter().any(|key| key.name == name) {
-            return Err(usage(format!("there is no setting {name}")));
+            return Err(usage(no_setting(name)));
         }
     }
     let shown = keys().iter().filter(|key| args.names.is_empty() || args.names.iter().any(|name| name == key.name));
@@ -189,4 +201,24 @@ fn show(args: &Show) -> anyhow::Result<ExitCode> {
         output::text(&output::table(["SECTION", "SETTING", "VALUE", "FROM"], &rows.collect::<Vec<_>>()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn variables(command: &clap::Command) -> Vec<String> {
+        let own = command.get_arguments().filter_map(|argument| argument.get_env());
+        let own: Vec<String> = own.map(|name| name.to_string_lossy().into_owned()).collect();
+        command.get_subcommands().flat_map(variables).chain(own).collect()
+    }
+
+    #[test]
+    fn variables_of_flags_are_known() {
+        let all = variables(&crate::Cli::command());
+        assert!(all.iter().any(|name| name == "HSM_TIMEOUT"));
+        let stray = all.into_iter().filter(|name| !OTHER_VARIABLES.contains(&name.as_str()));
+        assert_eq!(hsm_core::config::unknown_variables(stray), []);
+    }
 }

@@ -1,7 +1,7 @@
 //! `hsm ctl`: asks a running emulator, over its control socket.
 
 use super::config::{SettingsFrom, environment};
-use crate::{exit::usage, output};
+use crate::{exit::usage, output, parse};
 use clap::Subcommand;
 use hsm_core::authorisation::Activity;
 use hsm_server::control::{self, Request};
@@ -19,7 +19,8 @@ Examples:
   hsm ctl status
   hsm ctl authorize export..host:10 pin.clear --lmk 0
   hsm ctl cancel --lmk 0
-  hsm ctl set single_des false";
+  hsm ctl set single_des false
+  hsm ctl get single_des pin_length";
 
 /// Change a running emulator: authorise activities, settings, reload, stop
 #[derive(Debug, clap::Args)]
@@ -53,7 +54,7 @@ enum Command {
         #[arg(required = true, value_parser = activity)]
         activities: Vec<String>,
         /// The LMK
-        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..20))]
+        #[arg(long, default_value_t = 0, value_parser = parse::lmk_id)]
         lmk: u8,
     },
     /// Cancel activities of an LMK, each by its original time limit, or all of them
@@ -62,7 +63,7 @@ enum Command {
         #[arg(value_parser = activity)]
         activities: Vec<String>,
         /// The LMK
-        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..20))]
+        #[arg(long, default_value_t = 0, value_parser = parse::lmk_id)]
         lmk: u8,
     },
     /// Show what is loaded, authorised and connected
@@ -71,8 +72,9 @@ enum Command {
     Lmk,
     /// Show security settings
     Get {
-        /// Name of the setting [default: all]
-        key: Option<String>,
+        /// Names of settings [default: all]
+        #[arg(value_name = "KEY")]
+        keys: Vec<String>,
     },
     /// Change a security setting until the emulator stops
     Set {
@@ -106,7 +108,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Command::Status => Request::Status,
         Command::Lmk => Request::Lmk,
-        Command::Get { key } => Request::Get { key: key.clone() },
+        Command::Get { keys } => Request::Get { keys: keys.clone() },
         Command::Set { key, value } => Request::Set { key: key.clone(), value: value.clone() },
         Command::Unlock => Request::Unlock,
         Command::Reload => Request::Reload,

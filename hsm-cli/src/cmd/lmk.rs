@@ -2,18 +2,16 @@
 
 mod secret;
 
-pub(crate) use secret::{for_store, unattended};
+pub(crate) use secret::{VARIABLE as PASSPHRASE_VARIABLE, for_store, unattended};
 
 use crate::exit::{ANSWERED_OTHERWISE, usage};
 use crate::lmks::{self, StoreArgs};
-use crate::{output, secret as input};
+use crate::{output, parse, secret as input};
 use clap::{Subcommand, ValueEnum};
 use hsm_core::config::{Config, TestLmk};
 use hsm_core::hex;
 use hsm_core::lmk::Lmk;
-use hsm_core::lmk_store::{
-    self, Components, Hardness, LmkKind, LmkRow, StoreSecret, StoreWriter, StoredLmks, vt_table,
-};
+use hsm_core::lmk_store::{self, Components, Hardness, LmkKind, LmkRow, StoreSecret, StoreWriter, lmk_table, vt_table};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -121,7 +119,7 @@ enum Command {
 #[derive(Debug, Clone, Copy, clap::Args)]
 struct Slot {
     /// Identifier of the LMK, 00 to 19
-    #[arg(value_parser = clap::value_parser!(u8).range(..20))]
+    #[arg(value_parser = parse::lmk_id)]
     id: u8,
 }
 
@@ -173,7 +171,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let mut store = open_or_create(&config)?;
             let lmk = new.make(LmkKind::KeyBlockAes)?;
             store.contents.load(slot.id, lmk, *live, &new.comment)?;
-            save(store, slot.id)
+            save(store, slot.id, Shown::Lmk)
         }
         Command::LoadTest { slot, lmk, comment } => {
             let lmk = match lmk {
@@ -183,7 +181,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             };
             let mut store = open_or_create(&config)?;
             store.contents.load(slot.id, lmk.lmk(), false, comment)?;
-            save(store, slot.id)
+            save(store, slot.id, Shown::Lmk)
         }
         Command::Change { slot, new, later, activate, erase } => {
             let mut store = open(&config)?;
@@ -200,12 +198,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     false => contents.change(slot.id, lmk, &new.comment)?,
                 }
             }
-            save(store, slot.id)
+            save(store, slot.id, Shown::WithChange)
         }
         Command::Default { slot } => {
             let mut store = open(&config)?;
             store.contents.set_default(slot.id)?;
-            save(store, slot.id)
+            save(store, slot.id, Shown::Lmk)
         }
         Command::Delete { slot, yes } => {
             let mut store = open(&config)?;
@@ -214,7 +212,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 return Err(usage("nothing was deleted; --yes deletes without asking"));
             }
             store.save()?;
-            show(&store.contents, None)
+            let (lmks, change) = LmkRow::of_store(&store.contents);
+            output::text(&vt_table(&lmks, &change))?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Passphrase { new_passphrase_file, new_key_file } => {
             let mut store = open(&config)?;
@@ -277,19 +277,23 @@ fn open_or_create(config: &Config) -> anyhow::Result<StoreWriter> {
     Ok(StoreWriter::create(path, secret, Hardness::default())?)
 }
 
-fn save(mut store: StoreWriter, id: u8) -> anyhow::Result<ExitCode> {
-    store.save()?;
-    show(&store.contents, Some(id))
+/// What is told of a slot that was changed.
+enum Shown {
+    Lmk,
+    WithChange,
 }
 
-/// Shows the table, or what it says of one slot.
-fn show(store: &StoredLmks, id: Option<u8>) -> anyhow::Result<ExitCode> {
-    let (mut lmks, mut change) = LmkRow::of_store(store);
-    if let Some(id) = id.map(|id| format!("{id:02}")) {
-        lmks.retain(|row| row.id == id);
-        change.retain(|row| row.id == id);
-    }
-    output::text(&vt_table(&lmks, &change))?;
+/// Saves the store and shows what its tables say of a slot.
+fn save(mut store: StoreWriter, id: u8, shown: Shown) -> anyhow::Result<ExitCode> {
+    store.save()?;
+    let (mut lmks, mut change) = LmkRow::of_store(&store.contents);
+    let id = format!("{id:02}");
+    lmks.retain(|row| row.id == id);
+    change.retain(|row| row.id == id);
+    output::text(&match shown {
+        Shown::Lmk => lmk_table(&lmks),
+        Shown::WithChange => vt_table(&lmks, &change),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

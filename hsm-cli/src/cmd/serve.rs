@@ -2,7 +2,7 @@
 
 mod reload;
 
-use super::config::environment;
+use super::config::{environment, unknown_variables};
 use crate::exit::usage;
 use crate::lmks::{self, StoreArgs};
 use anyhow::Context;
@@ -19,7 +19,8 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-Every flag is also a setting of the settings file and an environment variable (HSM_ and its name in capitals): see hsm config.
+Every flag is also a setting of the settings file, and an environment variable: HSM_ and the setting's name in capitals. A setting has
+the flag's name with _ for -, but --lmk is lmks, and --store, --passphrase-file and --key-file have lmk_ before it: see hsm config show.
 Signals: SIGHUP reloads plugins, settings and LMK store, SIGINT and SIGTERM stop after what was accepted is answered.
 Exit codes: 0 stopped by a signal, 1 cannot start (port in use, bad plugin), 2 wrong usage.
 
@@ -144,6 +145,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         )));
     }
     start_log(&config);
+    for problem in unknown_variables() {
+        log::warn!(target: "hsm", "{problem}");
+    }
 
     let lmks = lmks::load(&config)?;
     let listeners = listeners(address, &config, &lmks)?;

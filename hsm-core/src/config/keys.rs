@@ -65,10 +65,10 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// The setting whose name differs least, if it differs little.
+/// The setting whose name differs least, if it differs little: in no more than three letters, nor half of them.
 pub(super) fn nearest(name: &str) -> Option<&'static Key> {
     let near = KEYS.iter().map(|key| (distance(key.name, name), key)).min_by_key(|(distance, _)| *distance)?;
-    (near.0 <= 3).then_some(near.1)
+    (near.0 <= (name.len() / 2).min(3)).then_some(near.1)
 }
 
 /// Letters to insert, delete or replace to make one word of another.

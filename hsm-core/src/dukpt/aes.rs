@@ -95,6 +95,13 @@ pub enum AesUse {
 }
 
 impl AesUse {
+    /// Whether X9.24-3 has working keys of a type for this use: HMAC keys are for MACs alone.
+    #[must_use]
+    pub fn takes(self, key_type: AesKeyType) -> bool {
+        let mac = matches!(self, Self::MacGeneration | Self::MacVerification | Self::MacBoth);
+        mac || key_type.algorithm() != Algorithm::Hmac
+    }
+
     fn number(self) -> u16 {
         match self {
             Self::KeyEncryption => 0x0002,

@@ -2,7 +2,7 @@
 
 use super::{Candidate, Query, Reading, Remark, Report, Shape, Under, WrappingKey, damage};
 use crate::key_block::header::{
-    Attributes, BlockAlgorithm, Exportability, Family, Header, KeyVersion, ModeOfUse, Scope, Usage, Version,
+    Attributes, BlockAlgorithm, Exportability, Family, KeyVersion, ModeOfUse, Scope, Usage, Version,
 };
 use crate::key_block::optional::OptionalBlocks;
 use crate::key_block::thales::ProtectionKeys;
@@ -190,7 +190,7 @@ pub fn usage_name(family: Family, usage: Usage) -> Option<&'static str> {
 }
 
 /// The usages of TR-31 / X9.143 blocks.
-pub(super) const X9143_USAGES: [(&str, &str); 45] = [
+pub(crate) const X9143_USAGES: [(&str, &str); 45] = [
     ("B0", "BDK"),
     ("B1", "initial DUKPT key"),
     ("B2", "base key variant"),
@@ -266,13 +266,7 @@ pub(super) fn split(text: &str) -> Option<(Family, bool, &str)> {
     match tag {
         "S" | "s" => Some((Family::Thales, true, rest)),
         "R" | "r" => Some((Family::X9143, true, rest)),
-        _ => {
-            // Digits could be a cryptogram as well: everything else must be right.
-            let header = text.as_bytes().first_chunk::<16>()?;
-            let family = if tag.chars().all(|c| c.is_ascii_digit()) { Family::Thales } else { Family::X9143 };
-            let parsed = Header::parse(family, header).ok()?;
-            (parsed.length == text.len()).then_some((family, false, text))
-        }
+        _ => Family::of_untagged(text.as_bytes()).map(|family| (family, false, text)),
     }
 }
 

@@ -101,6 +101,28 @@ pub struct Attributes {
     pub exportability: Exportability,
 }
 
+impl Family {
+    /// The tag that key fields have in front of a block.
+    #[must_use]
+    pub const fn tag(self) -> char {
+        match self {
+            Self::Thales => 'S',
+            Self::X9143 => 'R',
+        }
+    }
+
+    /// Who defined a block that stands without its tag; `None` for text that does not look like a key block.
+    ///
+    /// The header must be well-formed. Hexadecimal digits may be a cryptogram or a clear key as well: of those the length must agree, too.
+    #[must_use]
+    pub fn of_untagged(text: &[u8]) -> Option<Self> {
+        let header = text.first_chunk::<16>()?;
+        let family = if header[0].is_ascii_digit() { Self::Thales } else { Self::X9143 };
+        let parsed = Header::parse(family, header).ok()?;
+        (parsed.length == text.len() || !header.iter().all(u8::is_ascii_hexdigit)).then_some(family)
+    }
+}
+
 /// Who defined a block: the tag in front of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {

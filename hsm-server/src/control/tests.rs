@@ -89,8 +89,11 @@ fn settings_and_the_lmk_table() {
     let set = |key: &str, value: &str| f.call(&Request::Set { key: key.to_owned(), value: value.to_owned() });
     assert_eq!(set("single_des", "no"), Ok(json!({"single_des": "false"})));
     assert!(!f.module.settings().single_des);
-    assert_eq!(f.call(&Request::Get { key: Some("single_des".to_owned()) }), Ok(json!({"single_des": "false"})));
-    let all = f.call(&Request::Get { key: None }).unwrap();
+    let get = |names: &[&str]| f.call(&Request::Get { keys: texts(names) });
+    assert_eq!(get(&["single_des"]), Ok(json!({"single_des": "false"})));
+    assert_eq!(get(&["single_des", "pin_length"]), Ok(json!({"single_des": "false", "pin_length": "4"})));
+    assert_eq!(get(&["single_des", "pin_lenght"]).unwrap_err(), "there is no setting pin_lenght; is pin_length meant?");
+    let all = get(&[]).unwrap();
     assert_eq!((&all["single_des"], &all["disabled_commands"]), (&json!("false"), &json!("[]")));
     assert!(all.get("port").is_none());
     assert_eq!(set("pin_length", "99").unwrap_err(), "pin_length: must be 4 to 12");
@@ -120,8 +123,8 @@ fn requests_survive_the_wire() {
         Request::Cancel { lmk: 0, activities: Some(texts(&[])) },
         Request::Status,
         Request::Lmk,
-        Request::Get { key: None },
-        Request::Get { key: Some(key()) },
+        Request::Get { keys: texts(&[]) },
+        Request::Get { keys: texts(&["a", "b"]) },
         Request::Set { key: key(), value: key() },
         Request::Reload,
         Request::Stop { now: false },
@@ -146,6 +149,7 @@ fn nonsense_is_refused_and_the_service_goes_on() {
         (r#"{"op":"authorize","lmk":0}"#, "\"activities\" is missing"),
         (r#"{"op":"authorize","lmk":0,"activities":[]}"#, "\"activities\" is missing"),
         (r#"{"op":"authorize","lmk":0,"activities":[1]}"#, "must be a list"),
+        (r#"{"op":"get","keys":"a"}"#, "must be a list"),
         (r#"{"op":"set","key":"a"}"#, "is missing"),
         (r#"{"op":"set","key":"a","value":1}"#, "must be text"),
         (r#"{"op":"stop","now":1}"#, "must be true or false"),

@@ -36,7 +36,7 @@ pub(super) struct Args {
     #[arg(long)]
     ksn: String,
 
-    /// Show AES DUKPT working keys of every type
+    /// Show AES DUKPT working keys of every type that the use has: HMAC keys are for MACs
     #[arg(long)]
     all_types: bool,
 
@@ -99,7 +99,7 @@ fn aes_keys(
     let types: Vec<AesKeyType> =
         if all_types { AES_TYPES.iter().map(|(key_type, _)| *key_type).collect() } else { usual.to_vec() };
     for (name, usage) in AES_USES {
-        for &key_type in &types {
+        for &key_type in types.iter().filter(|key_type| usage.takes(**key_type)) {
             match dukpt::aes_working_key(transaction, usage, key_type, ksn) {
                 Ok(key) => {
                     let kind = AES_TYPES.iter().find(|(known, _)| *known == key_type).map_or("", |(_, name)| name);

@@ -4,6 +4,7 @@ use super::inputs::{KeyArgs, add_under_lmk};
 use crate::exit::report;
 use crate::facts::Facts;
 use crate::keys::{self, AttributeArgs, Target};
+use crate::parse;
 use hsm_core::lmk::LmkScheme;
 use hsm_core::scheme::KeyScheme;
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ pub(super) struct Args {
     from: KeyArgs,
 
     /// LMK to put the key under
-    #[arg(long, value_name = "NN", value_parser = clap::value_parser!(u8).range(..20))]
+    #[arg(long, value_name = "NN", value_parser = parse::lmk_id)]
     to: u8,
 
     /// Scheme under the new LMK, if it is a variant LMK

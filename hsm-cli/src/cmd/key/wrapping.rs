@@ -99,13 +99,14 @@ impl ZmkArgs {
 
     /// The key in a field under the ZMK.
     pub(super) fn unwrap(&self, zmk: &ClearKey, field: &str) -> anyhow::Result<Unwrapped> {
-        let (block, form) = match field.split_at_checked(1) {
-            Some(("S" | "s", body)) => {
+        let Some((family, block)) = keys::with_tag("key", field) else { return self.unwrap_cryptogram(zmk, field) };
+        let body = block.get(1..).unwrap_or_default();
+        let (block, form) = match family {
+            Family::Thales => {
                 let protection = ProtectionKeys::derive(zmk).map_err(|e| usage(format!("the ZMK: {e}")))?;
-                (opened(Family::Thales, body, |body| thales::unwrap(&protection, None, body))?, "Thales")
+                (opened(family, body, |body| thales::unwrap(&protection, None, body))?, "Thales")
             }
-            Some(("R" | "r", body)) => (opened(Family::X9143, body, |body| tr31::unwrap(zmk, body))?, "TR-31"),
-            _ => return self.unwrap_cryptogram(zmk, field),
+            Family::X9143 => (opened(family, body, |body| tr31::unwrap(zmk, body))?, "TR-31"),
         };
         let attributes = block.header.attributes;
         let form = format!("{form} key block, usage {}", attributes.usage);

@@ -20,7 +20,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// Key block with its tag S or R; - reads it from standard input
+    /// Key block with its tag S or R, or as other systems have it; - reads it from standard input
     #[arg(value_name = "BLOCK")]
     block: String,
 

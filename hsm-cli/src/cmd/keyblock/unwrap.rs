@@ -26,7 +26,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// Key block with its tag S or R; - reads it from standard input
+    /// Key block with its tag S or R, or as other systems have it; - reads it from standard input
     #[arg(value_name = "BLOCK")]
     block: String,
 
@@ -45,11 +45,8 @@ pub(super) struct Args {
 /// Runs `hsm keyblock unwrap`.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = secret::get("block", &args.block)?;
-    let family = match text.bytes().next() {
-        Some(b'S' | b's') => Family::Thales,
-        Some(b'R' | b'r') => Family::X9143,
-        _ => return Err(usage("a key block begins with its tag, S or R")),
-    };
+    let block = keys::with_tag("block", &text);
+    let (family, text) = block.ok_or_else(|| usage("a key block begins with its tag, S or R"))?;
     let body = text.get(1..).unwrap_or_default().as_bytes();
     let lmks = args.lmk.lmks();
     let (opened, under) = match (&args.kbpk, family) {

@@ -56,7 +56,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pad_to: u16,
 
-    /// Make the block even if the HSM permits no such usage, algorithm and mode
+    /// Make the block even if the HSM permits no such usage, algorithm and mode, or the LMK is weaker than the key
     #[arg(long)]
     force: bool,
 
@@ -106,13 +106,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     "key blocks under LMK {id:02} have version {has}; --kbpk takes another key"
                 )));
             }
+            if !args.force {
+                lmks.check_strength(id, &opened.key)?;
+            }
             keys::block_under_lmk(&lmks, id, attributes, &optional, &opened.key)?
         }
     };
     if args.json {
         let mut facts = Facts::default();
-        let cipher = format!("{:?}", opened.key.algorithm()).to_ascii_uppercase();
-        facts.add("block", block).add("kcv", keys::short_kcv(&opened.key)).add("algorithm", cipher);
+        facts.add("block", block).add("kcv", keys::short_kcv(&opened.key));
+        facts.add("algorithm", opened.key.algorithm().to_string());
         facts.print(true)?;
     } else {
         if opened.key.algorithm() == Algorithm::Des && !opened.key.has_odd_parity() {

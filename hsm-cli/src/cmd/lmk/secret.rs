@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// The environment variable of the passphrase.
-const VARIABLE: &str = "HSM_LMK_PASSPHRASE";
+pub(crate) const VARIABLE: &str = "HSM_LMK_PASSPHRASE";
 
 /// The secret of a store that exists and for which the settings name no file.
 ///

@@ -3,14 +3,14 @@
 use super::inputs::{self, AccountArgs};
 use crate::cmd::dukpt::{self, AnyKsn};
 use crate::exit::{self, usage};
-use crate::keys::Source;
+use crate::keys::{self, Source};
 use crate::lmks::Lmks;
 use crate::{output, secret};
 use anyhow::bail;
 use hsm_core::Algorithm;
 use hsm_core::inspect::{AccountGuess, PinReading, WrappingKey, read_pin_block};
 use hsm_core::key_type::KeyType;
-use hsm_pinblock::{Account, Account12, DecodeError, Pan};
+use hsm_pinblock::{Account, Account12, ContextError, DecodeError, Format, Pan};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -63,7 +63,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let block = secret::hex("block", &secret::get("block", &args.block)?)?;
     if !matches!(block.len(), 8 | 16) {
-        return Err(usage(format!("--block: a PIN block has 8 bytes, or 16 in ISO-4, not {}", block.len())));
+        return Err(usage(format!(
+            "--block: a PIN block has 8 bytes (16 digits), or 16 (32 digits) in ISO-4, not {}",
+            block.len()
+        )));
     }
     let lmks = Lmks::published();
     let keys = match (&args.key, &args.bdk) {
@@ -82,7 +85,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
         output::json(&json!(readings.iter().map(as_json).collect::<Vec<_>>()))?;
     } else {
-        output::text(&as_text(&readings, args.all, found))?;
+        output::text(&as_text(&readings, &keys, args.all, found))?;
     }
     Ok(if found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -110,8 +113,8 @@ fn pin_keys(lmks: &Lmks, argument: &str, block_len: usize) -> anyhow::Result<Vec
     match last {
         Some(error) if keys.is_empty() && (exit::is_usage(&error) || text.starts_with(['S', 's'])) => Err(error),
         _ if keys.is_empty() => bail!(
-            "the key has no odd parity as ZPK (001), TPK (002, 70D) or BDK (009) under LMK 00 (the HSM answers 10); \
-             `hsm key inspect` tries all types"
+            "the key has no odd parity as ZPK (001), TPK (002, 70D) or BDK (009) under LMK 00 (the HSM answers 10): \
+             wrong key type, or another LMK than the published test LMK; `hsm key inspect` tries all types and LMKs"
         ),
         _ => Ok(keys),
     }
@@ -154,7 +157,7 @@ fn without_check_digit(pan: &Pan) -> Option<Pan> {
     digits.split_last().and_then(|(_, rest)| Pan::from_digits(rest).ok())
 }
 
-fn as_text(readings: &[PinReading], all: bool, found: bool) -> String {
+fn as_text(readings: &[PinReading], keys: &[WrappingKey], all: bool, found: bool) -> String {
     let shown: Vec<_> = readings.iter().filter(|r| all || r.outcome.is_ok() || r.hint.is_some()).collect();
     let rows: Vec<_> = shown
         .iter()
@@ -179,18 +182,50 @@ fn as_text(readings: &[PinReading], all: bool, found: bool) -> String {
         out += &output::table(["CODE", "FORMAT", "KEY", "ACCOUNT", "READS AS", "HINT"], &rows);
     }
     if !found {
-        out += "No format of the HSM gives a PIN: ";
-        out += match readings.iter().any(|reading| reading.hint.is_some()) {
-            true => "see the hints.\n",
-            false if readings.iter().any(|r| matches!(r.outcome, Err(DecodeError::Context(_)))) => {
-                "those that need an account number were left out, so give --pan; else it is the wrong key.\n"
+        out += "No format of the HSM gives a PIN";
+        if readings.iter().any(|reading| reading.hint.is_some()) {
+            out += ": see the hints.\n";
+        } else {
+            out += ". What is likely:\n";
+            for cause in causes(readings, keys) {
+                out += &format!("  {cause}\n");
             }
-            false => "probably the wrong key, or a damaged block.\n",
-        };
+        }
     } else if shown.len() < readings.len() {
         out += "A format without code may read by chance; --all shows the formats that do not fit.\n";
     }
     out
+}
+
+/// What may be wrong where no format fits and none nearly does.
+fn causes(readings: &[PinReading], keys: &[WrappingKey]) -> Vec<String> {
+    let mut causes = Vec::new();
+    if readings.iter().any(|r| matches!(r.outcome, Err(DecodeError::Context(ContextError::NoAccount)))) {
+        causes.push("formats that need the account number were left out: give --pan".to_owned());
+    }
+    for WrappingKey { name, key } in keys {
+        let kcv = keys::short_kcv(key);
+        causes.push(format!("wrong key: this one ({name}) has check value {kcv}, compare it with the sender's"));
+    }
+    if keys.is_empty() {
+        causes.push("the block is enciphered: give its key with --key, or --bdk and --ksn".to_owned());
+    } else if keys.iter().any(|key| key.name.contains("LMK")) {
+        causes.push(
+            "wrong LMK: the key was opened under a published test LMK; `hsm pinblock decode` takes keys under others"
+                .to_owned(),
+        );
+    }
+    let iso4 = readings.iter().any(|reading| reading.format == Format::Iso4);
+    causes.push(match iso4 {
+        true => {
+            "wrong length: 32 digits are one ISO-4 block (format 48) under an AES key, the others have 16".to_owned()
+        }
+        false => {
+            "wrong length: 16 digits are a block under a DES key, one of ISO-4 (format 48) under AES has 32".to_owned()
+        }
+    });
+    causes.push("a damaged block: cut, shifted by a digit, or bytes read as text".to_owned());
+    causes
 }
 
 fn as_json(reading: &PinReading) -> serde_json::Value {

@@ -108,7 +108,9 @@ impl Card {
 
     /// The whole account number, which ISO format 4 needs.
     pub(super) fn pan(&self) -> anyhow::Result<&Pan> {
-        self.pan.as_ref().ok_or_else(|| usage("ISO-4 needs the whole account number with its check digit: --pan"))
+        let why = "ISO-4 (format 48) enciphers the whole account number with the PIN, of any length and with its check digit, which \
+                   the 12 digits of --account do not give: use --pan DIGITS";
+        self.pan.as_ref().ok_or_else(|| usage(why))
     }
 }
 

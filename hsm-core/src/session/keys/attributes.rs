@@ -8,7 +8,7 @@ use crate::key_block::header::{
 };
 use crate::key_block::optional::{OptionalBlock, OptionalBlocks};
 use crate::key_block::{rules, thales};
-use crate::lmk::{Lmk, LmkAlgorithm, LmkId, LmkScheme};
+use crate::lmk::{Lmk, LmkId, LmkScheme};
 use crate::purpose;
 use hsm_plugin_sdk::abi::{ErrorCode, KeyAttributes, KeyPurpose};
 use std::sync::Arc;
@@ -175,12 +175,10 @@ impl Session {
 
     /// Whether an LMK is strong enough for a key: 48 if not.
     pub(in crate::session) fn allow_strength(&mut self, lmk: &Lmk, key: &ClearKey) -> Result<(), ErrorCode> {
-        let weak = match (lmk.algorithm(), key.algorithm()) {
-            (LmkAlgorithm::Tdes2, Algorithm::Des) => key.len() > 16 && !self.state.settings.strong_keys_under_weak_lmk,
-            (LmkAlgorithm::Tdes2 | LmkAlgorithm::Tdes3, Algorithm::Aes) => lmk.scheme() == LmkScheme::KeyBlock,
-            _ => false,
-        };
-        if weak { self.refuse(ErrorCode::KEY_TOO_STRONG, "the key is stronger than the LMK") } else { Ok(()) }
+        if lmk.may_protect(key, self.state.settings.strong_keys_under_weak_lmk) {
+            return Ok(());
+        }
+        self.refuse(ErrorCode::KEY_TOO_STRONG, "the key is stronger than the LMK")
     }
 
     /// Whether a key is what it seems: 11 for an all-zero key, 75 for a shorter key that poses as a longer one.

@@ -93,7 +93,7 @@ impl Session {
     ) -> Result<Arc<OpenKey>, ErrorCode> {
         let key = self.key_for_use(handle, purposes, usage)?;
         if key.algorithm() != Algorithm::Des {
-            return self.refuse(ErrorCode::ALGORITHM, format!("a DES key is needed, not {:?}", key.algorithm()));
+            return self.refuse(ErrorCode::ALGORITHM, format!("a DES key is needed, not {}", key.algorithm()));
         }
         Ok(key)
     }
