@@ -2,6 +2,7 @@
 
 use crate::lmk_pin::{PinAlgorithm, PinMode};
 use crate::pin_guard::{FraudLimits, WeakPinChecks};
+use crate::pin_translation::PinTranslation;
 use crate::user_storage::SlotSize;
 
 /// The security settings. [`Settings::default`] is the developer profile: everything works that a device can be set to allow.
@@ -27,8 +28,10 @@ pub struct Settings {
     pub long_lmk_check_value: bool,
     /// Whether TPK, TMK and PVK are separate key types (70D, 80D, 002) and legacy commands that cannot tell are disabled (PCI).
     pub separate_002: bool,
-    /// Whether PIN blocks may change format only as PCI PIN requirement 3-3 allows.
+    /// Whether PIN blocks are translated only as `pin_block_translations` allows: 23.
     pub restrict_pin_blocks: bool,
+    /// The translations of PIN blocks that are allowed while they are restricted. Normally those of PCI PIN requirement 3-3.
+    pub pin_block_translations: Vec<PinTranslation>,
     /// Whether components are encrypted under their own variant of the LMK (keys.md 1.1 item 2).
     pub component_variant: bool,
     /// What a slot of user storage holds.
@@ -130,6 +133,12 @@ impl Settings {
             ..Self::default()
         }
     }
+
+    /// Whether PIN blocks are restricted to no more than PCI PIN requirement 3-3 allows.
+    #[must_use]
+    pub fn restricts_pin_blocks_as_pci(&self) -> bool {
+        self.restrict_pin_blocks && self.pin_block_translations.iter().all(|translation| translation.is_pci())
+    }
 }
 
 impl Default for Settings {
@@ -146,6 +155,7 @@ impl Default for Settings {
             long_lmk_check_value: false,
             separate_002: false,
             restrict_pin_blocks: false,
+            pin_block_translations: PinTranslation::pci(),
             component_variant: true,
             user_storage: SlotSize::Single,
             zmk_translation: true,

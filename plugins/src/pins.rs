@@ -178,7 +178,7 @@ pub fn translate_block<'h>(
     hsm.pin_translation(from, to)?;
     hsm.account_check(account)?;
     if destination_account != account {
-        hsm.pin_account_change(account, destination_account)?;
+        hsm.pin_account_change(from, account, to, destination_account)?;
     }
     let pin = hsm.pin_decode(source, from, &block, account)?;
 

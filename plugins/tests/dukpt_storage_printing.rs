@@ -896,6 +896,12 @@ fn no_tells_status_and_pci_state() {
         (settings.refuse_single_posing, settings.single_des) = (true, false);
     });
     assert_eq!(strict.ok("NO01"), "1");
+    for (translations, state) in [("01>01 same-pan", "1"), ("05>01", "1"), ("01>01", "2"), ("01>05 same-pan", "2")] {
+        let mut settings = (*strict.module.settings()).clone();
+        settings.pin_block_translations = vec![translations.parse().unwrap()];
+        strict.module.set_settings(settings);
+        assert_eq!(strict.ok("NO01"), state, "{translations}");
+    }
     for bad in ["NO", "NO02", "NO0", "NO001"] {
         hsm.refuses("15", bad);
     }

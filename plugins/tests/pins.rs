@@ -660,6 +660,51 @@ fn pci_restricts_translations() {
     assert_eq!(plain.ask("CA", "{tpk}{zpk}12{tb}0101{a};{a}"), "15");
 }
 
+/// The list of the settings, at first that of PCI PIN, decides which blocks are translated and whether the account may change.
+#[test]
+fn the_settings_say_which_translations_are_allowed() {
+    let device = Device::variant(|settings| settings.restrict_pin_blocks = true);
+    let free = Device::variant(|_| ());
+    for from in ["01", "02", "03", "05", "47"] {
+        let block = free.ask("JG", &format!("{{zpk}}{from}{{a}}{{pin}}"))[2..].to_owned();
+        for to in ["01", "02", "03", "05", "34", "47"] {
+            let ask = |device: &Device, token: &str| {
+                device.ask("CC", &format!("{{zpk}}{{zpk}}12{block}{from}{to}{{a}}{token}"))[..2].to_owned()
+            };
+            let (same, other) = match (from, to) {
+                ("01" | "47", "01" | "47") => ("00", "23"),
+                ("05", "01" | "05" | "47") => ("00", "00"),
+                _ => ("23", "23"),
+            };
+            let answers = (ask(&device, ""), ask(&device, ";{a}"), ask(&device, ";400000123457"));
+            assert_eq!(answers, (same.to_owned(), same.to_owned(), other.to_owned()), "{from} to {to}");
+            assert_eq!((ask(&free, ""), ask(&free, ";400000123457")), ("00".to_owned(), "00".to_owned()));
+        }
+    }
+
+    let translate = |settings: &Settings, from: &str, rest: &str| {
+        device.module.set_settings(settings.clone());
+        device.ask("CC", &format!("{{zpk}}{{zpk}}12{{zb}}{from}{rest}"))[..2].to_owned()
+    };
+    let mut settings = (*device.module.settings()).clone();
+    settings.pin_block_translations = ["01>03", "01>34 same-pan"].map(|text| text.parse().unwrap()).to_vec();
+    for (rest, code) in [
+        ("03{a}", "00"),
+        ("03{a};400000123457", "00"),
+        ("34{a}", "00"),
+        ("34{a};{a}", "00"),
+        ("34{a};400000123457", "23"),
+        ("01{a}", "23"),
+        ("47{a}", "23"),
+    ] {
+        assert_eq!(translate(&settings, "01", rest), code, "{rest}");
+    }
+    settings.pin_block_translations.clear();
+    assert_eq!(translate(&settings, "01", "01{a}"), "23");
+    settings.restrict_pin_blocks = false;
+    assert_eq!(translate(&settings, "01", "01{a}"), "00");
+}
+
 #[test]
 fn a_pvv_may_be_for_another_account_than_the_block() {
     let device = Device::variant(|_| ());

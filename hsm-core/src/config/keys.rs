@@ -187,8 +187,10 @@ table! {
         long_lmk_check_value = settings.long_lmk_check_value;
         "Whether TPK, TMK and PVK are separate key types: 70D, 80D and 002, as PCI wants it."
         separate_002 = settings.separate_002;
-        "Whether PIN blocks may change their format only as PCI PIN requirement 3-3 allows: otherwise 23."
+        "Whether PIN blocks are translated only as pin_block_translations allows: otherwise 23."
         restrict_pin_blocks = settings.restrict_pin_blocks;
+        "Translations of PIN blocks that restrict_pin_blocks allows: the codes of both formats, and same-pan where the account must not change. At first those of PCI PIN requirement 3-3."
+        pin_block_translations = settings.pin_block_translations;
         "Whether key components are encrypted under a variant of the LMK of their own."
         component_variant = settings.component_variant;
         "What a slot of user storage holds."

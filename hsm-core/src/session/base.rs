@@ -115,7 +115,7 @@ impl BaseOps for Session {
     fn pci_hsm_state(&mut self) -> Result<u8, ErrorCode> {
         let settings = &self.state.settings;
         let all = settings.separate_002
-            && settings.restrict_pin_blocks
+            && settings.restricts_pin_blocks_as_pci()
             && settings.restrict_kcv
             && settings.refuse_single_posing
             && !settings.single_des;

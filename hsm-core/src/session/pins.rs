@@ -3,9 +3,10 @@
 use super::Session;
 use super::keys::{KeyUse, OpenKey};
 use crate::clear_key::Algorithm;
+use crate::pin_translation::PinTranslation;
 use hsm_pinblock::{
-    Account, Account12, AccountUse, ClearBlock, Context, ErrorClass, Format, Pan, PlusField, Translation,
-    decipher_iso4, decode, encipher_iso4, encode,
+    Account, Account12, AccountUse, ClearBlock, Context, ErrorClass, Format, Pan, PlusField, decipher_iso4, decode,
+    encipher_iso4, encode,
 };
 use hsm_plugin_sdk::abi::{AccountField, AccountForm, ErrorCode, KeyHandle, KeyPurpose, KsnField, PinHandle, PinOps};
 use std::sync::Arc;
@@ -28,25 +29,31 @@ impl PinOps for Session {
 
     fn pin_translation(&mut self, from: [u8; 2], to: [u8; 2]) -> Result<(), ErrorCode> {
         let (from, to) = (self.format(from)?, self.output_format(to)?);
-        if self.state.settings.restrict_pin_blocks
-            && matches!(from.pci_translation(to), Translation::Forbidden | Translation::ToCardOnly)
-        {
-            let why = format!("PCI PIN forbids a translation from {} to {}", from.name(), to.name());
-            return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, why);
-        }
-        Ok(())
+        self.suits(key, from)?;
+        self.suits(destination, to)?;
+        self.allowed_translation(from, to).map(drop)
     }
 
     fn tokens_in_translation(&mut self) -> Result<bool, ErrorCode> {
         Ok(self.state.settings.tokens_in_translation)
     }
 
-    fn pin_account_change(&mut self, from: AccountField<'_>, to: AccountField<'_>) -> Result<(), ErrorCode> {
-        let (from, to) = (self.account_12(from)?, self.account_12(to)?);
-        if self.state.settings.restrict_pin_blocks && from != to {
-            return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, "PCI PIN forbids a change of the account number");
+    fn pin_account_change(
+        &mut self,
+        from: [u8; 2],
+        account: AccountField<'_>,
+        to: [u8; 2],
+        destination_account: AccountField<'_>,
+    ) -> Result<(), ErrorCode> {
+        let (from, to) = (self.format(from)?, self.output_format(to)?);
+        let same = self.account_12(account)? == self.account_12(destination_account)?;
+        match self.allowed_translation(from, to)? {
+            Some(PinTranslation { pan_may_change: false, .. }) if !same => {
+                let why = format!("a translation from {} to {} must keep the account", from.name(), to.name());
+                self.refuse(ErrorCode::PIN_BLOCK_FORMAT, why)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn account_check(&mut self, account: AccountField<'_>) -> Result<(), ErrorCode> {
@@ -138,6 +145,21 @@ impl Session {
             return self.enabled_format(code);
         }
         self.format(code)
+    }
+
+    /// What allows a translation while PIN blocks are restricted; `None` while they are not.
+    fn allowed_translation(&mut self, from: Format, to: Format) -> Result<Option<PinTranslation>, ErrorCode> {
+        let settings = &self.state.settings;
+        if !settings.restrict_pin_blocks {
+            return Ok(None);
+        }
+        match settings.pin_block_translations.iter().find(|allowed| (allowed.from, allowed.to) == (from, to)) {
+            Some(allowed) => Ok(Some(*allowed)),
+            None => {
+                let why = format!("PIN blocks are restricted: none goes from {} to {}", from.name(), to.name());
+                self.refuse(ErrorCode::PIN_BLOCK_FORMAT, why)
+            }
+        }
     }
 
     fn enabled_format(&mut self, code: [u8; 2]) -> Result<Format, ErrorCode> {

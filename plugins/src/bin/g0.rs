@@ -46,7 +46,7 @@ fn translate_pin<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h
     hsm.pin_translation(from, to)?;
     hsm.account_check(account)?;
     if destination_account != account {
-        hsm.pin_account_change(account, destination_account)?;
+        hsm.pin_account_change(from, account, to, destination_account)?;
     }
     let pin = hsm.pin_decode(source, from, &block, account)?;
 

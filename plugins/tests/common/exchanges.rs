@@ -107,6 +107,9 @@ fn set(settings: &mut Settings, name: &str, value: &str) {
     }
     match (name, value) {
         ("pin_length", _) => settings.pin_length = value.parse().unwrap(),
+        ("pin_block_translations", _) => {
+            settings.pin_block_translations = value.split(',').map(|item| item.parse().unwrap()).collect();
+        }
         ("lmk_pin_mode", "Native") => settings.lmk_pin_mode = PinMode::Native,
         ("pin_algorithm", "B") => settings.pin_algorithm = PinAlgorithm::B,
         ("user_storage", "Double") => settings.user_storage = SlotSize::Double,

@@ -18,8 +18,14 @@ host_operations! {
         /// Whether the setting "tokens in PIN translation" is on.
         fn tokens_in_translation() -> bool;
 
-        /// Checks that a translated PIN may go to another account: 23 where PCI PIN forbids it.
-        fn pin_account_change(from: AccountField<'_>, to: AccountField<'_>) -> ();
+        /// Checks that a PIN block for an account may become one for a destination account, each of a format: 23 where PIN blocks are
+        /// restricted and the account must stay the same; 22.
+        fn pin_account_change(
+            from: [u8; 2],
+            account: AccountField<'_>,
+            to: [u8; 2],
+            destination_account: AccountField<'_>,
+        ) -> ();
 
         /// Checks the characters of an account field: 22.
         fn account_check(account: AccountField<'_>) -> ();
