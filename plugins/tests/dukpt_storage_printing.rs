@@ -435,6 +435,10 @@ fn the_single_des_commands_verify_and_translate() {
     ] {
         hsm.refuses("27", &message);
     }
+    // Their blocks are of 16 digits whatever the key.
+    let aes = aes_block(b"B0", ModeOfUse::Derive, &CLEAR_BDK);
+    hsm.refuses("27", &format!("CQ{aes}605123456789012345600000001{block}{ACCOUNT}J{}%01", "0".repeat(32)));
+    hsm.refuses("15", &format!("CQ{BDK}{part}{block}{block}{ACCOUNT}01234"));
     assert_eq!(hsm.ok(&format!("G0{BDK}{ZPK}{KSN}{BLOCK}0101{ACCOUNT}")), "0497793852608C59BF01");
 }
 

@@ -1,6 +1,7 @@
 //! Operations on PINs.
 
 use super::Session;
+use super::dukpt::SINGLE_DES_KEY;
 use super::keys::{KeyUse, OpenKey};
 use crate::clear_key::Algorithm;
 use crate::pin_translation::PinTranslation;
@@ -14,20 +15,30 @@ use zeroize::Zeroizing;
 
 /// What a PIN block may be under: a PIN key, or the PIN key that a BDK gave for a transaction.
 const PIN_KEYS: &[KeyPurpose] = &[KeyPurpose::TPK, KeyPurpose::ZPK, KeyPurpose::PIN_KEY];
+/// Those, and the PIN key of single-DES DUKPT, which has operations of its own.
+const PIN_BLOCK_KEYS: &[KeyPurpose] = &[KeyPurpose::TPK, KeyPurpose::ZPK, KeyPurpose::PIN_KEY, SINGLE_DES_KEY];
 pub(super) const BDKS: &[KeyPurpose] =
     &[KeyPurpose::BDK_1, KeyPurpose::BDK_2, KeyPurpose::BDK_3, KeyPurpose::BDK_4, KeyPurpose::BDK];
 pub(super) const PVKS: &[KeyPurpose] = &[KeyPurpose::PVK];
 
 impl PinOps for Session {
-    fn pin_format(&mut self, code: [u8; 2]) -> Result<(), ErrorCode> {
-        self.format(code).map(|_| ())
+    fn pin_format(&mut self, key: KeyHandle, code: [u8; 2]) -> Result<(), ErrorCode> {
+        let format = self.format(code)?;
+        self.suits(key, format)
     }
 
-    fn pin_output_format(&mut self, code: [u8; 2]) -> Result<(), ErrorCode> {
-        self.output_format(code).map(|_| ())
+    fn pin_output_format(&mut self, key: KeyHandle, code: [u8; 2]) -> Result<(), ErrorCode> {
+        let format = self.output_format(code)?;
+        self.suits(key, format)
     }
 
-    fn pin_translation(&mut self, from: [u8; 2], to: [u8; 2]) -> Result<(), ErrorCode> {
+    fn pin_translation(
+        &mut self,
+        key: KeyHandle,
+        from: [u8; 2],
+        destination: KeyHandle,
+        to: [u8; 2],
+    ) -> Result<(), ErrorCode> {
         let (from, to) = (self.format(from)?, self.output_format(to)?);
         self.suits(key, from)?;
         self.suits(destination, to)?;
@@ -68,8 +79,8 @@ impl PinOps for Session {
         account: AccountField<'_>,
     ) -> Result<PinHandle, ErrorCode> {
         let format = self.format(format)?;
+        self.suits(key, format)?;
         let key = self.key_for_use(key, PIN_KEYS, KeyUse::Decrypt)?;
-        self.suits(&key, format)?;
         let decoded = if format == Format::Iso4 {
             let pan = self.pan(account)?;
             let block = block.try_into().map_err(|_| ErrorCode::INPUT_DATA)?;
@@ -94,8 +105,8 @@ impl PinOps for Session {
         account: AccountField<'_>,
     ) -> Result<Vec<u8>, ErrorCode> {
         let format = self.output_format(format)?;
+        self.suits(key, format)?;
         let key = self.key_for_use(key, PIN_KEYS, KeyUse::Encrypt)?;
-        self.suits(&key, format)?;
         if format == Format::Iso4 {
             let pan = self.pan(account)?;
             let pin = self.pins.get(pin.index() as usize).ok_or(ErrorCode::INTERNAL)?;
@@ -173,7 +184,8 @@ impl Session {
     }
 
     /// Format 48 needs an AES key and the others a DES key.
-    fn suits(&mut self, key: &OpenKey, format: Format) -> Result<(), ErrorCode> {
+    fn suits(&mut self, key: KeyHandle, format: Format) -> Result<(), ErrorCode> {
+        let key = self.key_for(key, PIN_BLOCK_KEYS)?;
         if (key.algorithm() == Algorithm::Aes) != (format == Format::Iso4) {
             return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, "format 48 needs an AES key, the other formats a DES key");
         }
