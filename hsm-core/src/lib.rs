@@ -33,6 +33,7 @@ pub mod rsa_encoding;
 pub mod scheme;
 mod session;
 mod settings;
+mod solicitation;
 pub mod tr34;
 pub mod user_storage;
 pub mod variant;

@@ -68,6 +68,13 @@ pub struct Settings {
     pub diebold_test_algorithm: bool,
     /// Commands that are disabled, `*` for any character: 68.
     pub disabled_commands: Vec<[u8; 2]>,
+    /// Fewest records of a batch of PIN solicitation data, 1 to 1024; with fewer, QC answers 31.
+    pub solicitation_batch_size: u16,
+    /// Most records in one response of QC, 1 to 512.
+    pub solicitation_response_records: u16,
+    /// Whether QC gives its records in the order of their account digits, so that theirs does not tell which PIN came with which reference
+    /// number; without it in the order in which they were loaded.
+    pub solicitation_sorted: bool,
     /// Whether every activity is authorised, `diag.host` excepted.
     pub authorise_all: bool,
     /// Whether `diag.host` is authorised: failed verifications of cryptograms then tell the value that was expected.
@@ -123,6 +130,7 @@ impl Settings {
             tokens_in_translation: false,
             tokens_in_verification: false,
             format_34_output: false,
+            solicitation_batch_size: 1024,
             authorise_all: false,
             require_port_lmk: true,
             trusted_export_only: true,
@@ -174,6 +182,9 @@ impl Default for Settings {
             format_34_output: true,
             diebold_test_algorithm: false,
             disabled_commands: Vec::new(),
+            solicitation_batch_size: 1,
+            solicitation_response_records: 25,
+            solicitation_sorted: true,
             authorise_all: true,
             authorise_diagnostics: false,
             multiple_activities: true,

@@ -90,6 +90,9 @@ pin_algorithm = 'b'
 fraud_limits = [5, 30, 3]
 weak_pins_local = false
 pin_block_translations = ['01>47 same-pan', '05>01', '03>34']
+solicitation_batch_size = 7
+solicitation_response_records = 512
+solicitation_sorted = false
 [commands]
 disabled_commands = ['a*', 'ZZ']
 disabled_formats = ['03']
@@ -208,6 +211,8 @@ fn what_is_wrong_is_said_with_its_line_and_all_at_once() {
         ("[security]\npin_block_translations = ['34>01']", "\"34>01\": PIN blocks are not translated from format 34"),
         ("[security]\npin_block_translations = ['01>05 pan']", "\"01>05 pan\": \"pan\" is not same-pan"),
         ("[security]\npin_block_translations = ['01>05', '01>05 same-pan']", "these formats are given twice"),
+        ("[security]\nsolicitation_batch_size = 1025", "must be 1 to 1024"),
+        ("[security]\nsolicitation_response_records = 0", "must be 1 to 512"),
         ("[security]\nlmk_pin_mode = 'none'", "must be \"clear\" or \"encrypted\""),
         ("[commands]\ndisabled_commands = ['CAT']", "no code of two characters"),
         ("[commands]\ndisabled_commands = 'CA'", "must be a list"),

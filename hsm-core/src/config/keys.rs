@@ -227,6 +227,12 @@ table! {
         format_34_output = settings.format_34_output;
         "Whether the Diebold commands compute with an algorithm of this emulator's own; the real one is not public, and without this they answer 19."
         diebold_test_algorithm = settings.diebold_test_algorithm;
+        "Fewest records of a batch of PIN solicitation data: QC answers 31 if it has fewer."
+        solicitation_batch_size = settings.solicitation_batch_size in 1..=1024u16;
+        "Most records in a response of QC. The response is repeated until all records of the batch have been returned."
+        solicitation_response_records = settings.solicitation_response_records in 1..=512u16;
+        "Whether QC returns records in ascending order of their account digits, not in the order in which they were loaded."
+        solicitation_sorted = settings.solicitation_sorted;
         "Whether keys of exportability S may leave a key-block LMK: otherwise AA."
         sensitive_export = settings.sensitive_export;
         "Whether keys may leave a key-block LMK in key blocks only: 17 for other schemes."

@@ -107,6 +107,8 @@ fn set(settings: &mut Settings, name: &str, value: &str) {
     }
     match (name, value) {
         ("pin_length", _) => settings.pin_length = value.parse().unwrap(),
+        ("solicitation_batch_size", _) => settings.solicitation_batch_size = value.parse().unwrap(),
+        ("solicitation_response_records", _) => settings.solicitation_response_records = value.parse().unwrap(),
         ("pin_block_translations", _) => {
             settings.pin_block_translations = value.split(',').map(|item| item.parse().unwrap()).collect();
         }
@@ -122,7 +124,7 @@ fn set(settings: &mut Settings, name: &str, value: &str) {
             tokens_in_translation tokens_in_verification format_34_output diebold_test_algorithm authorise_all
             authorise_diagnostics multiple_activities require_port_lmk sensitive_export trusted_export_only
             trusted_import_only zmk_export zmk_import hide_key_length ignore_block_lmk_id check_key_validity
-            strong_keys_under_weak_lmk scheme_downgrade tr34_sample_encoding
+            strong_keys_under_weak_lmk scheme_downgrade solicitation_sorted tr34_sample_encoding
         },
     }
 }
