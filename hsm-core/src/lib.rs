@@ -24,6 +24,7 @@ pub mod mac;
 mod memory;
 mod module;
 mod pin_guard;
+mod pin_translation;
 pub mod pin_verify;
 pub mod printer;
 pub mod private_file;
@@ -32,6 +33,7 @@ pub mod rsa_encoding;
 pub mod scheme;
 mod session;
 mod settings;
+mod solicitation;
 pub mod tr34;
 pub mod user_storage;
 pub mod variant;
@@ -41,5 +43,6 @@ pub use module::{
     ChangeEntry, ChangeRole, Clock, LmkInfo, LmkSlots, MAX_LMK_ID, SecurityModule, StorageHook, SystemClock,
 };
 pub use pin_guard::{FraudLimits, WeakPinChecks};
+pub use pin_translation::{PinTranslation, PinTranslationError};
 pub use session::{Explanation, Session, TracedField, Transcript};
 pub use settings::Settings;

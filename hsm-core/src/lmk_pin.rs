@@ -171,10 +171,27 @@ pub fn decrypt(lmk: &Lmk, form: PinForm, account: &[u8; 12], field: &[u8]) -> Re
 /// # Errors
 /// [`LmkPinError::Cipher`], which no LMK gives.
 pub fn reference_number(lmk: &Lmk, account: &[u8; 12]) -> Result<[u8; 12], LmkPinError> {
-    let cipher = lmk.data_cipher(LmkPair::DECIMALISATION, LmkVariant::ZERO, REFERENCE_LETTER)?;
     let mut digits = account.map(|c| c % 16 % 10);
-    Feistel { cipher: &cipher, account: &[0; 12], radix: 10 }.encrypt(&mut digits)?;
+    reference_permutation(&reference_cipher(lmk)?).encrypt(&mut digits)?;
     Ok(digits.map(|d| b'0' + d))
+}
+
+/// The account of a reference number: the 12 ASCII digits that [`reference_number`] made it of.
+///
+/// # Errors
+/// [`LmkPinError::Cipher`], which no LMK gives.
+pub fn account_of_reference(lmk: &Lmk, reference: &[u8; 12]) -> Result<[u8; 12], LmkPinError> {
+    let mut digits = reference.map(|c| c % 16 % 10);
+    reference_permutation(&reference_cipher(lmk)?).decrypt(&mut digits)?;
+    Ok(digits.map(|d| b'0' + d))
+}
+
+fn reference_cipher(lmk: &Lmk) -> Result<BlockCipher, CipherError> {
+    lmk.data_cipher(LmkPair::DECIMALISATION, LmkVariant::ZERO, REFERENCE_LETTER)
+}
+
+fn reference_permutation(cipher: &BlockCipher) -> Feistel<'_> {
+    Feistel { cipher, account: &[0; 12], radix: 10 }
 }
 
 fn pin_cipher(lmk: &Lmk) -> Result<BlockCipher, CipherError> {
@@ -334,6 +351,9 @@ mod tests {
             .map(|n| reference_number(&lmk, &format!("{n:012}").into_bytes().try_into().unwrap()).unwrap())
             .collect();
         assert_eq!(numbers.len(), 200);
+        for lmk in [lmk, Lmk::test_keyblock_tdes(), Lmk::test_keyblock_aes()] {
+            assert_eq!(account_of_reference(&lmk, &reference_number(&lmk, ACCOUNT).unwrap()).unwrap(), *ACCOUNT);
+        }
         assert!(numbers.iter().flatten().all(u8::is_ascii_digit));
     }
 

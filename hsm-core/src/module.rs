@@ -3,6 +3,7 @@
 use crate::authorisation::{self, Activity, ActivityError, AuditEvent, AuditHook, Authorisation, PersistenceError};
 use crate::pin_guard::PinGuard;
 use crate::printer::{PrintFormat, PrintSink};
+use crate::solicitation::{Batch, SolicitationError};
 use crate::user_storage::{self, UserStorage};
 use crate::{lmk::Lmk, memory, settings::Settings};
 use rand_chacha::ChaCha20Rng;
@@ -107,11 +108,34 @@ struct Shared {
 /// Called with the whole of user storage after each change.
 pub type StorageHook = Box<dyn Fn(&UserStorage) + Send>;
 
-/// User storage and who saves it.
+/// User storage and who saves it, or the solicitation data that takes its memory.
 #[derive(Default)]
 pub(crate) struct Storage {
     pub(crate) slots: UserStorage,
     pub(crate) hook: Option<StorageHook>,
+    pub(crate) batch: Batch,
+}
+
+impl Storage {
+    /// Changes the batch of solicitation data. If that succeeds, user storage is erased: a device has one memory for both.
+    pub(crate) fn solicit<T>(
+        &mut self,
+        change: impl FnOnce(&mut Batch) -> Result<T, SolicitationError>,
+    ) -> Result<T, SolicitationError> {
+        let result = change(&mut self.batch)?;
+        if self.slots.items().next().is_some() {
+            self.slots.erase();
+            self.save();
+        }
+        Ok(result)
+    }
+
+    /// Has user storage saved after a change.
+    pub(crate) fn save(&self) {
+        if let Some(hook) = &self.hook {
+            hook(&self.slots);
+        }
+    }
 }
 
 /// The virtual printer: what has been loaded into it, and where documents go.

@@ -12,6 +12,7 @@ mod migration;
 mod pin_choice;
 mod pins;
 mod print;
+mod solicitation;
 mod storage;
 mod verify;
 

@@ -2,6 +2,7 @@
 
 use crate::lmk_pin::{PinAlgorithm, PinMode};
 use crate::pin_guard::{FraudLimits, WeakPinChecks};
+use crate::pin_translation::PinTranslation;
 use crate::user_storage::SlotSize;
 
 /// The security settings. [`Settings::default`] is the developer profile: everything works that a device can be set to allow.
@@ -27,8 +28,10 @@ pub struct Settings {
     pub long_lmk_check_value: bool,
     /// Whether TPK, TMK and PVK are separate key types (70D, 80D, 002) and legacy commands that cannot tell are disabled (PCI).
     pub separate_002: bool,
-    /// Whether PIN blocks may change format only as PCI PIN requirement 3-3 allows.
+    /// Whether PIN blocks are translated only as `pin_block_translations` allows: 23.
     pub restrict_pin_blocks: bool,
+    /// The translations of PIN blocks that are allowed while they are restricted. Normally those of PCI PIN requirement 3-3.
+    pub pin_block_translations: Vec<PinTranslation>,
     /// Whether components are encrypted under their own variant of the LMK (keys.md 1.1 item 2).
     pub component_variant: bool,
     /// What a slot of user storage holds.
@@ -65,6 +68,13 @@ pub struct Settings {
     pub diebold_test_algorithm: bool,
     /// Commands that are disabled, `*` for any character: 68.
     pub disabled_commands: Vec<[u8; 2]>,
+    /// Fewest records of a batch of PIN solicitation data, 1 to 1024; with fewer, QC answers 31.
+    pub solicitation_batch_size: u16,
+    /// Most records in one response of QC, 1 to 512.
+    pub solicitation_response_records: u16,
+    /// Whether QC gives its records in the order of their account digits, so that theirs does not tell which PIN came with which reference
+    /// number; without it in the order in which they were loaded.
+    pub solicitation_sorted: bool,
     /// Whether every activity is authorised, `diag.host` excepted.
     pub authorise_all: bool,
     /// Whether `diag.host` is authorised: failed verifications of cryptograms then tell the value that was expected.
@@ -126,6 +136,7 @@ impl Settings {
             tokens_in_translation: false,
             tokens_in_verification: false,
             format_34_output: false,
+            solicitation_batch_size: 1024,
             authorise_all: false,
             require_port_lmk: true,
             trusted_export_only: true,
@@ -137,6 +148,12 @@ impl Settings {
             strong_keys_under_weak_lmk: false,
             ..Self::default()
         }
+    }
+
+    /// Whether PIN blocks are restricted to no more than PCI PIN requirement 3-3 allows.
+    #[must_use]
+    pub fn restricts_pin_blocks_as_pci(&self) -> bool {
+        self.restrict_pin_blocks && self.pin_block_translations.iter().all(|translation| translation.is_pci())
     }
 }
 
@@ -154,6 +171,7 @@ impl Default for Settings {
             long_lmk_check_value: false,
             separate_002: false,
             restrict_pin_blocks: false,
+            pin_block_translations: PinTranslation::pci(),
             component_variant: true,
             user_storage: SlotSize::Single,
             zmk_translation: true,
@@ -172,6 +190,9 @@ impl Default for Settings {
             format_34_output: true,
             diebold_test_algorithm: false,
             disabled_commands: Vec::new(),
+            solicitation_batch_size: 1,
+            solicitation_response_records: 25,
+            solicitation_sorted: true,
             authorise_all: true,
             authorise_diagnostics: false,
             multiple_activities: true,

@@ -89,6 +89,10 @@ lmk_pin_mode = 'clear'
 pin_algorithm = 'b'
 fraud_limits = [5, 30, 3]
 weak_pins_local = false
+pin_block_translations = ['01>47 same-pan', '05>01', '03>34']
+solicitation_batch_size = 7
+solicitation_response_records = 512
+solicitation_sorted = false
 [commands]
 disabled_commands = ['a*', 'ZZ']
 disabled_formats = ['03']
@@ -127,6 +131,7 @@ trace = true
     assert_eq!(show("disabled_commands"), r#"["A*", "ZZ"]"#);
     assert_eq!(show("authorised_activities"), r#"["01 generate.000.console:25", "diag"]"#);
     assert_eq!(show("lmks"), r#"["19=test-tdes"]"#);
+    assert_eq!(show("pin_block_translations"), r#"["01>47 same-pan", "05>01", "03>34"]"#);
     assert_eq!(show("lmk_key_file"), "\"\"");
     assert_eq!((show("fraud_limits").as_str(), show("pin_algorithm").as_str()), ("[5, 30, 3]", "\"B\""));
     let limits = change_setting(&config.settings, "fraud_limits", "1, 2,3").unwrap().fraud_limits;
@@ -135,6 +140,9 @@ trace = true
     assert_eq!(change_setting(&config.settings, "fraud_limits", "[1, 2, 3]").unwrap().fraud_limits, limits);
     let disabled = change_setting(&config.settings, "disabled_formats", "[\"03\", \"05\"]").unwrap();
     assert_eq!(disabled.disabled_formats, [*b"03", *b"05"]);
+    let translations = change_setting(&config.settings, "pin_block_translations", "05>47, 01>01 same-pan").unwrap();
+    assert_eq!(show_setting(&translations, "pin_block_translations").unwrap(), r#"["05>47", "01>01 same-pan"]"#);
+    assert_eq!(change_setting(&translations, "pin_block_translations", "").unwrap().pin_block_translations, []);
     assert_eq!(change_setting(&config.settings, "fraud_limits", "off").unwrap().fraud_limits, None);
     assert_eq!(show("idle_timeout"), "1.5");
     // All that the file above does not name is a security setting, and those are the strict profile's.
@@ -197,6 +205,14 @@ fn what_is_wrong_is_said_with_its_line_and_all_at_once() {
         ("[security]\npin_length = 13", "must be 4 to 12"),
         ("[security]\nfirmware = '15000023'", "four characters, a hyphen"),
         ("[security]\nfraud_limits = [1, 2]", "a list of three numbers"),
+        ("[security]\npin_block_translations = '01>05'", "must be a list of translations: FROM>TO or FROM>TO same-pan"),
+        ("[security]\npin_block_translations = ['01-05']", "\"01-05\": must be the codes of two PIN block formats"),
+        ("[security]\npin_block_translations = ['01>06']", "\"01>06\": no PIN block format has the code \"06\""),
+        ("[security]\npin_block_translations = ['34>01']", "\"34>01\": PIN blocks are not translated from format 34"),
+        ("[security]\npin_block_translations = ['01>05 pan']", "\"01>05 pan\": \"pan\" is not same-pan"),
+        ("[security]\npin_block_translations = ['01>05', '01>05 same-pan']", "these formats are given twice"),
+        ("[security]\nsolicitation_batch_size = 1025", "must be 1 to 1024"),
+        ("[security]\nsolicitation_response_records = 0", "must be 1 to 512"),
         ("[security]\nlmk_pin_mode = 'none'", "must be \"clear\" or \"encrypted\""),
         ("[commands]\ndisabled_commands = ['CAT']", "no code of two characters"),
         ("[commands]\ndisabled_commands = 'CA'", "must be a list"),

@@ -50,6 +50,7 @@ struct Operation {
 }
 
 const BDKS: &[&str] = &["BDK", "009", "609", "809", "909", "B0", "41", "42", "43", "44"];
+const SINGLE_DES: &[&str] = &["DUKPT single-DES key"];
 const PIN_KEYS: &[&str] = &["001", "TPK", "71", "72", "P0", "DUKPT PIN key"];
 const CVKS: &[&str] = &["402", "C0", "12", "13"];
 const MK_AC: &[&str] = &["109", "E0"];
@@ -147,7 +148,7 @@ table! {
     "cvv" Only [CVKS] |s, key, _| s.cvv(key, b"4000001234567899", *b"9912", *b"101");
     "cvv_verify" Only [CVKS] |s, key, _| s.cvv_verify(key, b"4000001234567899", *b"9912", *b"101", *b"000");
     "dukpt_single_des_key" Only [BDKS] |s, key, _| s.dukpt_single_des_key(key, KSN);
-    "dukpt_single_des_decode" Only [&["DUKPT single-DES key"]] ["20", "22", "24"] |s, key, _| {
+    "dukpt_single_des_decode" Only [SINGLE_DES] ["20", "22", "24"] |s, key, _| {
         s.dukpt_single_des_decode(key, [7; 8], ACCOUNT)
     };
     "dukpt_mac" Only [BDKS] |s, key, _| s.dukpt_mac(key, DUKPT_MAC);
@@ -187,6 +188,16 @@ table! {
     "key_import" Only [WRAPPING] |s, key, _| s.key_import(KeyPurpose::ZPK, key, b"U0123456789ABCDEFFEDCBA9876543210", 0);
     "key_import_block" Only [WRAPPING] |s, key, f| {
         s.key_import_block(KeyPurpose::ZPK, key, b"U0123456789ABCDEFFEDCBA9876543210", 0, f.attributes(*b"72"))
+    };
+    "pin_format" Only [PIN_KEYS, SINGLE_DES] |s, key, _| s.pin_format(key, *b"01");
+    "pin_output_format" Only [PIN_KEYS, SINGLE_DES] |s, key, _| s.pin_output_format(key, *b"34");
+    "pin_translation" Only [PIN_KEYS, SINGLE_DES] |s, key, f| {
+        let zpk = f.open(s, KeyPurpose::ZPK);
+        s.pin_translation(key, *b"01", zpk, *b"05")
+    };
+    "pin_translation" Only [PIN_KEYS, SINGLE_DES] |s, key, f| {
+        let zpk = f.open(s, KeyPurpose::ZPK);
+        s.pin_translation(zpk, *b"01", key, *b"05")
     };
     "pin_decode" Only [PIN_KEYS] ["20", "24"] |s, key, _| s.pin_decode(key, *b"01", &[7; 8], ACCOUNT);
     "pin_encode" Only [PIN_KEYS] |s, key, _| {

@@ -27,7 +27,7 @@ pub use handle::{KeyHandle, KeyPurpose, NaturalPinHandle, PinHandle};
 pub use ops::{
     Agreement, AsymmetricOps, AuthorisationOps, BaseOps, CardOps, CertificateParts, DukptOps, EmvOps, FieldKind, Host,
     ImportedKey, KeyOps, LmkPinOps, MigrationOps, OpInfo, Operation, PinChoiceOps, PinOps, PrintOps, RsaPadding,
-    SignatureAlgorithm, SignatureMethod, StorageOps, Tr34Exchange, Tr34Token, VerifyOps, operations,
+    SignatureAlgorithm, SignatureMethod, SolicitationOps, StorageOps, Tr34Exchange, Tr34Token, VerifyOps, operations,
 };
 
 /// Version of everything in this module. A host refuses a module that was built for another one.

@@ -33,13 +33,25 @@ impl Command {
 }
 
 /// Runs a command's logic on the body of a request and builds the response: error code, fields and trailer.
+///
+/// A command that refuses a field behind a PIN block with 15 is run once more, with PIN blocks as long as their format says instead of their
+/// key, and that counts if the message can be read so to its end. A command therefore changes nothing before [`Request::end`].
 pub fn respond<'h>(
     run: for<'r> fn(&mut Request<'r>, &Hsm<'r>) -> Result<Response<'r>>,
     body: &'h [u8],
     hsm: Hsm<'h>,
 ) -> Vec<u8> {
     let mut request = Request::new(body, hsm);
-    match run(&mut request, &hsm) {
+    let mut result = run(&mut request, &hsm);
+    if let Err(refusal) = &result
+        && let Some(mut other) = request.with_blocks_by_format(refusal.code)
+    {
+        let second = run(&mut other, &hsm);
+        if other.has_ended() {
+            (request, result) = (other, second);
+        }
+    }
+    match result {
         Ok(response) => {
             let mut out = response.into_bytes();
             out.extend_from_slice(request.trailer());

@@ -15,6 +15,9 @@ mod asymmetric;
 /// The delimiter that starts a message trailer.
 const TRAILER: u8 = 0x19;
 
+/// The format of 16-byte PIN blocks; those of the others are of 8 bytes.
+const FORMAT_48: &[u8; 2] = b"48";
+
 /// Longest trailer text, without its delimiter (host.md 1.4).
 const MAX_TRAILER: usize = 32;
 
@@ -31,6 +34,28 @@ pub struct Request<'h> {
     bare_pair: Option<&'static str>,
     /// Whether a field was longer than what was left.
     ran_out: bool,
+    blocks: BlockWidth,
+    progress: Progress,
+}
+
+/// What says how long the PIN blocks of a request are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BlockWidth {
+    /// The key that they are under.
+    Key,
+    /// The format behind the first one, which does not suit the key.
+    Format,
+}
+
+/// How far a request has been read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// No PIN block yet.
+    Fields,
+    /// A PIN block at least.
+    PinBlock,
+    /// To its end.
+    Ended,
 }
 
 impl core::fmt::Debug for Request<'_> {
@@ -131,7 +156,29 @@ pub struct LegacyOptions {
 
 impl<'h> Request<'h> {
     pub(crate) fn new(body: &'h [u8], hsm: Hsm<'h>) -> Self {
-        Self { hsm, body, pos: 0, trailer: &[], bare_pair: None, ran_out: false }
+        Self {
+            hsm,
+            body,
+            pos: 0,
+            trailer: &[],
+            bare_pair: None,
+            ran_out: false,
+            blocks: BlockWidth::Key,
+            progress: Progress::Fields,
+        }
+    }
+
+    /// The request from its beginning, with PIN blocks as long as their format has them where that is not what the key says. `None` unless
+    /// a PIN block has been read and then a field was refused with `code`: in what can be read as the key says, nothing is in doubt.
+    pub(crate) fn with_blocks_by_format(&self, code: ErrorCode) -> Option<Self> {
+        let doubtful =
+            self.progress == Progress::PinBlock && self.blocks == BlockWidth::Key && code == ErrorCode::INPUT_DATA;
+        doubtful.then(|| Self { blocks: BlockWidth::Format, ..Self::new(self.body, self.hsm) })
+    }
+
+    /// Whether [`Request::end`] has succeeded.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.progress == Progress::Ended
     }
 
     /// Reads `len` decimal digits.
@@ -204,14 +251,35 @@ impl<'h> Request<'h> {
     /// Reads a PIN block under `key`, in hexadecimal digits: 16 bytes under an AES key, else 8 bytes. It may be a reference into user
     /// storage (`K` + 3 digits).
     ///
+    /// Where that makes no sense of the message, but the length that the format behind the block has does, [`respond`](crate::respond) has
+    /// it read so: the host then refuses the format, 23.
+    ///
     /// # Errors
     /// 15 for a short field or another character; 12 or 21 for a reference.
     pub fn pin_block(&mut self, name: &'static str, key: &KeyField<'_>) -> Result<Vec<u8>> {
-        let len = if key.is_aes() { 16 } else { 8 };
-        if self.peek() == Some(b'K') {
-            return self.stored_hex(name, len);
+        let len = match (key.is_aes(), self.blocks) {
+            (true, BlockWidth::Key) | (false, BlockWidth::Format) => 16,
+            (false, BlockWidth::Key) | (true, BlockWidth::Format) => 8,
+        };
+        let first = core::mem::replace(&mut self.progress, Progress::PinBlock) == Progress::Fields;
+        // Later blocks of a request have the format of the first, which stands behind that one only.
+        if first && self.blocks == BlockWidth::Format && self.peek() != Some(b'K') {
+            let is_format_48 = self.rest().get(2 * len..).is_some_and(|rest| rest.starts_with(FORMAT_48));
+            if is_format_48 != (len == 16) {
+                return Err(self.refuse(name, self.pos, "must be as long as its format has it"));
+            }
         }
-        self.checked(name, FieldKind::PinBlock, 2 * len, u8::is_ascii_hexdigit, "must be hexadecimal digits").map(unhex)
+        self.pin_block_of(name, len)
+    }
+
+    /// Reads a PIN block of 8 bytes whatever the key, in commands that know no other format. It may be a reference into user storage.
+    ///
+    /// # Errors
+    /// As [`Request::pin_block`].
+    pub fn des_pin_block(&mut self, name: &'static str) -> Result<[u8; 8]> {
+        let at = self.pos;
+        let block = self.pin_block_of(name, 8)?;
+        self.array(name, at, &block)
     }
 
     /// Reads `len` printable characters.
@@ -312,7 +380,7 @@ impl<'h> Request<'h> {
     /// # Errors
     /// 15 for a short field.
     pub fn account(&mut self, name: &'static str, formats: &[[u8; 2]]) -> Result<AccountField<'h>> {
-        if formats.contains(b"48")
+        if formats.contains(FORMAT_48)
             && let Some(len) = self.rest().iter().take(20).position(|c| *c == b';')
         {
             let digits = self.take(name, FieldKind::Account, len)?;
@@ -513,16 +581,17 @@ impl<'h> Request<'h> {
         self.lmk_identifier()?;
         let rest = self.rest();
         match rest.first() {
-            None => Ok(()),
+            None => {}
             Some(&TRAILER) if rest.len() <= 1 + MAX_TRAILER => {
                 self.trace("Message trailer", FieldKind::Text, self.pos, rest.len());
                 self.pos = self.body.len();
                 self.trailer = rest;
-                Ok(())
             }
-            Some(&TRAILER) => Err(self.refuse("Message trailer", self.pos, "must have at most 32 characters")),
-            Some(_) => Err(self.refuse("Message", self.pos, "must end after the last field")),
+            Some(&TRAILER) => return Err(self.refuse("Message trailer", self.pos, "must have at most 32 characters")),
+            Some(_) => return Err(self.refuse("Message", self.pos, "must end after the last field")),
         }
+        self.progress = Progress::Ended;
+        Ok(())
     }
 
     /// A refusal of a field with 15.
@@ -607,6 +676,13 @@ impl<'h> Request<'h> {
             _ => None,
         };
         Ok(header.unwrap_or_default())
+    }
+
+    fn pin_block_of(&mut self, name: &'static str, len: usize) -> Result<Vec<u8>> {
+        if self.peek() == Some(b'K') {
+            return self.stored_hex(name, len);
+        }
+        self.checked(name, FieldKind::PinBlock, 2 * len, u8::is_ascii_hexdigit, "must be hexadecimal digits").map(unhex)
     }
 
     fn checked(

@@ -7,8 +7,10 @@ mod common;
 
 use common::exchanges::{self, exchanges};
 use common::{agrees, describe, report, runnable};
+use hsm_core::{SecurityModule, Settings};
 use hsm_server::net::{ListenAddr, NetConfig};
 use hsm_server::{Emulator, EmulatorConfig, Engine, Limits, PluginSet, SharedPlugins};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -64,29 +66,73 @@ fn over_tcp() {
     let vectors = runnable();
     let mut failures = Vec::new();
     for (vector, module) in &vectors {
-        let net = NetConfig { listeners: vec![ListenAddr::new(([127, 0, 0, 1], 0).into())], ..NetConfig::default() };
-        let config = EmulatorConfig { net, ..EmulatorConfig::default() };
-        let emulator = Emulator::with_plugins(config, module.clone(), plugins.clone()).unwrap();
-        let handle = emulator.handle();
-        let server = std::thread::spawn(move || emulator.run());
-        let mut stream = TcpStream::connect(handle.local_addr().unwrap()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut frame = Vec::new();
-        frame.extend(((4 + vector.request.len()) as u16).to_be_bytes());
-        frame.extend(b"7TAG");
-        frame.extend(&vector.request);
-        stream.write_all(&frame).unwrap();
-        let mut len = [0; 2];
-        stream.read_exact(&mut len).unwrap();
-        let mut answer = vec![0; usize::from(u16::from_be_bytes(len))];
-        stream.read_exact(&mut answer).unwrap();
-        drop(stream);
-        handle.stop();
-        server.join().unwrap().unwrap();
-        let body = answer.strip_prefix(b"7TAG");
-        if !body.is_some_and(|body| agrees(vector, body)) {
+        let answer = served(&plugins, module, |stream| {
+            send(stream, &vector.request);
+            receive(stream)
+        });
+        if !agrees(vector, &answer) {
             failures.push(describe(vector, &answer));
         }
     }
     report(&failures, vectors.len());
+}
+
+/// The largest batch of solicitation data in as many responses as it can have, with the longest trailer: a guest has room and time for it.
+#[test]
+fn a_whole_batch_of_solicitation_data_over_tcp() {
+    let plugins = SharedPlugins::new(PluginSet::load(None, &Limits::default()).unwrap());
+    let module = SecurityModule::with_test_lmks();
+    module.set_settings(Settings { solicitation_response_records: 1, ..Settings::default() });
+    let trailer = format!("\x19{}", "T".repeat(32));
+    let records = |from: usize, to: usize| (from..to).map(|n| format!("{n:012}123456;")).collect::<String>();
+    served(&plugins, &module, |stream| {
+        for n in 0..40 {
+            send(stream, format!("QA{}%01", records(25 * n, 25 * n + 25)).as_bytes());
+            assert_eq!(receive(stream), b"QB00");
+        }
+        send(stream, format!("QC{}%01{trailer}", records(1000, 1024)).as_bytes());
+        let mut accounts = BTreeSet::new();
+        for _ in 0..1024 {
+            let answer = receive(stream);
+            let record = answer.strip_prefix(b"QD00").and_then(|rest| rest.strip_suffix(trailer.as_bytes())).unwrap();
+            assert_eq!(record.len(), 44);
+            accounts.insert(record[..10].to_vec());
+        }
+        // More would be between these two.
+        send(stream, b"NC");
+        assert!(receive(stream).starts_with(b"ND00"));
+        assert!(accounts.len() > 1000, "{} accounts", accounts.len());
+    });
+}
+
+/// Runs an emulator of a module for one client.
+fn served<T>(plugins: &SharedPlugins, module: &SecurityModule, client: impl FnOnce(&mut TcpStream) -> T) -> T {
+    let net = NetConfig { listeners: vec![ListenAddr::new(([127, 0, 0, 1], 0).into())], ..NetConfig::default() };
+    let config = EmulatorConfig { net, ..EmulatorConfig::default() };
+    let emulator = Emulator::with_plugins(config, module.clone(), plugins.clone()).unwrap();
+    let handle = emulator.handle();
+    let server = std::thread::spawn(move || emulator.run());
+    let mut stream = TcpStream::connect(handle.local_addr().unwrap()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let result = client(&mut stream);
+    drop(stream);
+    handle.stop();
+    server.join().unwrap().unwrap();
+    result
+}
+
+const HEADER: &[u8] = b"7TAG";
+
+fn send(stream: &mut TcpStream, request: &[u8]) {
+    let len = (HEADER.len() + request.len()) as u16;
+    stream.write_all(&[&len.to_be_bytes(), HEADER, request].concat()).unwrap();
+}
+
+/// The next response, without its header.
+fn receive(stream: &mut TcpStream) -> Vec<u8> {
+    let mut len = [0; 2];
+    stream.read_exact(&mut len).unwrap();
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(len))];
+    stream.read_exact(&mut answer).unwrap();
+    answer.strip_prefix(HEADER).expect("the header comes back").to_vec()
 }

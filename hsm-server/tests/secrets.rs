@@ -41,6 +41,8 @@ const CLEAR_BY_DEFINITION: &[([u8; 2], &str)] = &[
     (*b"BA", "the request has a clear PIN"),
     (*b"NG", "the response has a clear PIN"),
     (*b"BM", "the request lists clear PINs that are to be weak"),
+    (*b"QA", "the request has the clear PINs that customers chose"),
+    (*b"QC", "as QA"),
     (*b"LA", "the request has what user storage is to hold, whatever it is"),
     (*b"LE", "the response has what user storage holds"),
 ];

@@ -12,9 +12,9 @@ const ISO_0: [u8; 2] = *b"01";
 /// Checks the format of a PIN block under a DUKPT key.
 ///
 /// # Errors
-/// 23 for a format that does not exist or does not occur here, 69 if it is disabled.
-pub fn check_format(hsm: &Hsm<'_>, format: [u8; 2]) -> Result<()> {
-    hsm.pin_format(format)?;
+/// 23 for a format that does not exist, does not occur here or is not for the key, 69 if it is disabled.
+pub fn check_format(hsm: &Hsm<'_>, key: KeyHandle, format: [u8; 2]) -> Result<()> {
+    hsm.pin_format(key, format)?;
     if FORMATS.contains(&&format) { Ok(()) } else { Err(ErrorCode::PIN_BLOCK_FORMAT.into()) }
 }
 
@@ -157,7 +157,7 @@ pub fn answer<'h>(
 pub struct LegacyPin<'h> {
     bdk: KeyField<'h>,
     ksn: KsnField<'h>,
-    block: Vec<u8>,
+    block: [u8; 8],
 }
 
 impl<'h> LegacyPin<'h> {
@@ -166,7 +166,7 @@ impl<'h> LegacyPin<'h> {
     /// # Errors
     /// 15; 12 or 21 for a reference into user storage.
     pub fn read(req: &mut Request<'h>, bdk: KeyField<'h>) -> Result<Self> {
-        Ok(Self { bdk, ksn: req.ksn(&bdk)?, block: req.pin_block("PIN block", &bdk)? })
+        Ok(Self { bdk, ksn: req.ksn(&bdk)?, block: req.des_pin_block("PIN block")? })
     }
 
     /// Opens the BDK: parity 10.
@@ -183,7 +183,7 @@ impl<'h> LegacyPin<'h> {
     /// 27 for a BDK that is not of double length, 15 for the key serial number, 69 if ISO-0 is disabled.
     pub fn key(&self, hsm: &Hsm<'_>, bdk: KeyHandle) -> Result<KeyHandle> {
         let key = hsm.dukpt_single_des_key(bdk, self.ksn)?;
-        hsm.pin_format(ISO_0)?;
+        hsm.pin_format(key, ISO_0)?;
         Ok(key)
     }
 
@@ -192,7 +192,6 @@ impl<'h> LegacyPin<'h> {
     /// # Errors
     /// 20, 22, 24.
     pub fn decode(&self, hsm: &Hsm<'_>, key: KeyHandle, account: AccountField<'_>) -> Result<PinHandle> {
-        let block = self.block.as_slice().try_into().map_err(|_| ErrorCode::KEY_LENGTH)?;
-        Ok(hsm.dukpt_single_des_decode(key, block, account)?)
+        Ok(hsm.dukpt_single_des_decode(key, self.block, account)?)
     }
 }

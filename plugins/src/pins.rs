@@ -44,7 +44,7 @@ pub fn verify_by_comparison<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: K
     req.end()?;
 
     let key = hsm.open_source(&key)?;
-    hsm.pin_format(format)?;
+    hsm.pin_format(key, format)?;
     hsm.account_check(account)?;
     let stored = hsm.lmk_pin_decrypt(stored, account)?;
     let pin = hsm.pin_decode(key, format, &block, account)?;
@@ -69,7 +69,7 @@ pub fn verify_diebold<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurp
     req.end()?;
 
     let key = hsm.open_source(&key)?;
-    hsm.pin_format(format)?;
+    hsm.pin_format(key, format)?;
     hsm.account_check(account)?;
     hsm.diebold_check(table)?;
     let pin = hsm.pin_decode(key, format, &block, account)?;
@@ -94,7 +94,7 @@ pub fn verify_ibm<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurpose)
 
     let key = hsm.open_source(&key)?;
     let pvk = hsm.open_destination(&pvk)?;
-    hsm.pin_format(format)?;
+    hsm.pin_format(key, format)?;
     let (natural, long_pvk) = hsm.ibm_natural_pin(pvk, ibm)?;
     let pin = hsm.pin_decode(key, format, &block, ibm.account)?;
     verified(hsm.ibm_verify(pin, natural, offset)?)?;
@@ -119,7 +119,7 @@ pub fn verify_pvv<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurpose)
 
     let key = hsm.open_source(&key)?;
     let pvk = open_pvk_pair(hsm, &pvk)?;
-    hsm.pin_format(format)?;
+    hsm.pin_format(key, format)?;
     hsm.account_check(account)?;
     hsm.account_check(verification_account)?;
     let pin = hsm.pin_decode(key, format, &block, account)?;
@@ -139,7 +139,7 @@ pub fn translate_to_lmk<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPu
     req.end()?;
 
     let key = hsm.open_source(&key)?;
-    hsm.pin_format(format)?;
+    hsm.pin_format(key, format)?;
     hsm.account_check(account)?;
     let pin = hsm.pin_decode(key, format, &block, account)?;
     lmk_pin_response(hsm, pin, account)
@@ -175,10 +175,10 @@ pub fn translate_block<'h>(
 
     let source = hsm.open_source(source)?;
     let destination = hsm.open_pin_destination(destination)?;
-    hsm.pin_translation(from, to)?;
+    hsm.pin_translation(source, from, destination, to)?;
     hsm.account_check(account)?;
     if destination_account != account {
-        hsm.pin_account_change(account, destination_account)?;
+        hsm.pin_account_change(from, account, to, destination_account)?;
     }
     let pin = hsm.pin_decode(source, from, &block, account)?;
 

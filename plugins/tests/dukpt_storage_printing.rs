@@ -8,6 +8,7 @@ use hsm_core::key_block::header::{Attributes, BlockAlgorithm, Exportability, Key
 use hsm_core::key_block::{optional::OptionalBlocks, thales};
 use hsm_core::key_type::KeyType;
 use hsm_core::lmk::{Lmk, LmkId};
+use hsm_core::lmk_pin::PinMode;
 use hsm_core::printer::{Document, MemoryPrinter, PrintSink};
 use hsm_core::scheme::KeyScheme;
 use hsm_core::user_storage::{SlotSize, UserStorage};
@@ -435,6 +436,10 @@ fn the_single_des_commands_verify_and_translate() {
     ] {
         hsm.refuses("27", &message);
     }
+    // Their blocks are of 16 digits whatever the key.
+    let aes = aes_block(b"B0", ModeOfUse::Derive, &CLEAR_BDK);
+    hsm.refuses("27", &format!("CQ{aes}605123456789012345600000001{block}{ACCOUNT}J{}%01", "0".repeat(32)));
+    hsm.refuses("15", &format!("CQ{BDK}{part}{block}{block}{ACCOUNT}01234"));
     assert_eq!(hsm.ok(&format!("G0{BDK}{ZPK}{KSN}{BLOCK}0101{ACCOUNT}")), "0497793852608C59BF01");
 }
 
@@ -796,6 +801,146 @@ fn solicitation_mailers_are_verified_by_rc() {
     hsm.refuses("22", "OAC40000012345ANAME");
 }
 
+/// The reference number that a solicitation mailer shows for an account.
+fn reference(hsm: &mut Hsm, printer: &MemoryPrinter, account: &str, lmk: &str) -> String {
+    hsm.ok(&format!("OAC{account}{}{lmk}", if lmk.is_empty() { "" } else { "~" }));
+    text(&printer.take()[0])
+}
+
+/// The processed records of QC: of the first response, and of those that followed it, whose trailer is given.
+fn processed(hsm: &mut Hsm, message: &str, trailer: &str) -> Vec<String> {
+    let mut responses = vec![hsm.ok(message)];
+    responses.extend(hsm.later().iter().map(|later| later.strip_prefix("QD00").unwrap().to_owned()));
+    responses.iter().map(|response| response.strip_suffix(trailer).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn chosen_pins_go_under_the_lmk_for_the_accounts_of_their_reference_numbers() {
+    let chosen = [("400000123456", "1234"), ("999999999999", "123456"), ("310000000001", "98765")];
+    for (lmk, digits) in [("", 6), ("%01", 33), ("%02", 6)] {
+        for mode in [PinMode::Clear, PinMode::Native] {
+            let (mut hsm, printer) =
+                (Hsm::new(|s| (s.pin_length, s.lmk_pin_mode) = (5, mode)), MemoryPrinter::default());
+            hsm.module.set_printer(Some(Box::new(printer.clone())));
+            hsm.ok("PA^R");
+            let record = |hsm: &mut Hsm, (account, pin): (&str, &str)| {
+                format!("{}{pin};", reference(hsm, &printer, account, lmk))
+            };
+            let records = chosen.map(|chosen| record(&mut hsm, chosen));
+            assert_eq!(hsm.ok(&format!("QA{}{}{lmk}\u{19}T", records[0], records[1])), "\u{19}T");
+            let answer = hsm.ok(&format!("QC{}{lmk}", records[2]));
+            assert!(hsm.later().is_empty());
+            let filled = digits + digits % 2;
+            assert_eq!(answer.len(), 3 * (10 + filled), "{answer}");
+            let mut accounts = Vec::new();
+            for record in answer.as_bytes().chunks(10 + filled) {
+                let (last, field) = std::str::from_utf8(record).unwrap().split_at(10);
+                let (account, pin) = chosen.iter().find(|(account, _)| account.ends_with(last)).unwrap();
+                let (stored, fill) = field.split_at(digits);
+                assert_eq!(fill, "F".repeat(filled - digits));
+                // Under an AES LMK a PIN of any length has room; under the others the device's PIN length is all.
+                let pin = if lmk == "%01" { pin } else { &pin[..pin.len().min(5)] };
+                let clear = hsm.ok(&format!("NG{account}{stored}{lmk}"));
+                assert!(clear.starts_with(pin), "{account}: {clear} is not {pin}");
+                assert!(!clear[pin.len()..].starts_with(|c: char| c.is_ascii_digit()) || pin.len() == 6, "{clear}");
+                accounts.push(last.to_owned());
+            }
+            assert!(accounts.is_sorted(), "{accounts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_is_processed_when_it_is_large_enough() {
+    let record = |n: usize| format!("{n:012}1234;");
+    let records = |from: usize, to: usize| (from..to).map(record).collect::<String>();
+    let mut hsm = Hsm::new(|settings| settings.solicitation_batch_size = 30);
+    hsm.ok(&format!("QA{}", records(0, 20)));
+    hsm.refuses("31", &format!("QC{}", records(20, 29)));
+    // The refused records are not in the batch, those before them still are.
+    let responses = processed(&mut hsm, &format!("QC{}\u{19}T", records(20, 30)), "\u{19}T");
+    assert_eq!(responses.iter().map(|response| response.len() / 16).collect::<Vec<_>>(), [25, 5]);
+    hsm.refuses("31", &format!("QC{}", record(0)));
+    // As many responses as the setting makes of it, with the same records in the same order.
+    let all = responses.concat();
+    for (per_response, count) in [(1, 30), (7, 5), (30, 1), (512, 1)] {
+        let mut hsm = Hsm::new(|settings| settings.solicitation_response_records = per_response);
+        hsm.ok(&format!("QA{}", records(0, 25)));
+        let responses = processed(&mut hsm, &format!("QC{}", records(25, 30)), "");
+        assert_eq!((responses.len(), responses.concat()), (count, all.clone()));
+    }
+    let mut loaded = Hsm::new(|settings| settings.solicitation_sorted = false);
+    loaded.ok(&format!("QA{}", records(0, 25)));
+    let in_order = processed(&mut loaded, &format!("QC{}", records(25, 30)), "").concat();
+    assert_ne!(in_order, all);
+    let sort = |text: &str| {
+        let mut records: Vec<_> = text.as_bytes().chunks(16).map(<[u8]>::to_vec).collect();
+        records.sort();
+        records
+    };
+    assert_eq!(sort(&in_order), sort(&all));
+    let first = processed(&mut Hsm::new(|_| {}), &format!("QC{}", record(0)), "").concat();
+    assert!(in_order.starts_with(&first), "{first}");
+}
+
+#[test]
+fn a_batch_has_room_for_1024_records() {
+    let mut hsm = Hsm::new(|settings| settings.solicitation_batch_size = 1024);
+    let records = |count: usize| "0000000000001234;".repeat(count);
+    (0..40).for_each(|_| drop(hsm.ok(&format!("QA{}", records(25)))));
+    hsm.refuses("31", &format!("QC{}%01", records(23)));
+    hsm.refuses("15", &format!("QC{}%01", records(25)));
+    hsm.refuses("15", &format!("QA{}", records(25)));
+    let responses = processed(&mut hsm, &format!("QC{}%01\u{19}{}", records(24), "T".repeat(32)), &"T".repeat(32));
+    let bytes: usize = responses.iter().map(|response| response.strip_suffix('\u{19}').unwrap().len()).sum();
+    assert_eq!((responses.len(), bytes), (41, 1024 * 44));
+}
+
+#[test]
+fn solicitation_data_is_refused_by_record() {
+    let mut hsm = Hsm::new(|_| {});
+    for code in ["QA", "QC"] {
+        for (refusal, body) in [
+            ("15", String::new()),
+            ("15", "0000000000001234".to_owned()),
+            ("15", "000000000000123;".to_owned()),
+            ("15", "0000000000001234567890123;".to_owned()),
+            ("15", "000000000000123X;".to_owned()),
+            ("30", "00000000000X1234;".to_owned()),
+            ("30", "0000000000001234;X000000000001234;".to_owned()),
+            ("15", "0000000000001234;;".to_owned()),
+            ("15", "0000000000001234;0000".to_owned()),
+            ("15", "0000000000001234;".repeat(26)),
+            ("13", "0000000000001234;%17".to_owned()),
+        ] {
+            hsm.refuses(refusal, &format!("{code}{body}"));
+        }
+    }
+    // Nothing of what was refused is in the batch.
+    assert_eq!(hsm.ok("QC0000000000001234;").len(), 16);
+}
+
+#[test]
+fn solicitation_data_takes_the_memory_of_user_storage() {
+    let saved: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let mut hsm = Hsm::new(|settings| settings.solicitation_batch_size = 2);
+    let to = saved.clone();
+    hsm.module.set_storage_hook(Some(Box::new(move |slots| to.lock().unwrap().push(slots.items().count()))));
+    hsm.ok("LAK001010123456789ABCDEF");
+    hsm.refuses("30", "QAX000000000001234;");
+    hsm.refuses("31", "QC0000000000001234;");
+    assert_eq!(hsm.ok("LEK00101"), "0123456789ABCDEF", "what is refused erases nothing");
+    hsm.ok("QA0000000000001234;");
+    hsm.refuses("12", "LEK00101");
+    assert_eq!(*saved.lock().unwrap(), [1, 0]);
+    // Another session goes on with the batch.
+    let mut second = Hsm { session: Session::new(hsm.module.clone()), module: hsm.module.clone() };
+    assert_eq!(second.ok("QC0000000000001234;").len(), 32);
+    second.ok("QA0000000000001234;");
+    hsm.ok("LAK001010123456789ABCDEF");
+    hsm.refuses("31", "QC0000000000001234;");
+}
+
 #[test]
 fn components_are_printed_and_form_keys() {
     let (mut hsm, printer) = Hsm::printing("^0 ^P ^T");
@@ -918,14 +1063,20 @@ fn no_tells_status_and_pci_state() {
         (settings.refuse_single_posing, settings.single_des) = (true, false);
     });
     assert_eq!(strict.ok("NO01"), "1");
+    for (translations, state) in [("01>01 same-pan", "1"), ("05>01", "1"), ("01>01", "2"), ("01>05 same-pan", "2")] {
+        let mut settings = (*strict.module.settings()).clone();
+        settings.pin_block_translations = vec![translations.parse().unwrap()];
+        strict.module.set_settings(settings);
+        assert_eq!(strict.ok("NO01"), state, "{translations}");
+    }
     for bad in ["NO", "NO02", "NO0", "NO001"] {
         hsm.refuses("15", bad);
     }
 }
 
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 30] = [
     "G0", "GO", "GQ", "GS", "GU", "GW", "CI", "CK", "CM", "CO", "CQ", "LA", "LE", "LC", "PA", "PC", "PE", "PG", "OA",
-    "RC", "A2", "NE", "OC", "OE", "TA", "LI", "N0", "NO",
+    "RC", "A2", "NE", "OC", "OE", "TA", "LI", "N0", "NO", "QA", "QC",
 ];
 
 proptest! {

@@ -688,6 +688,136 @@ fn pci_restricts_translations() {
     assert_eq!(plain.ask("CA", "{tpk}{zpk}12{tb}0101{a};{a}"), "15");
 }
 
+/// The list of the settings, at first that of PCI PIN, decides which blocks are translated and whether the account may change.
+#[test]
+fn the_settings_say_which_translations_are_allowed() {
+    let device = Device::variant(|settings| settings.restrict_pin_blocks = true);
+    let free = Device::variant(|_| ());
+    for from in ["01", "02", "03", "05", "47"] {
+        let block = free.ask("JG", &format!("{{zpk}}{from}{{a}}{{pin}}"))[2..].to_owned();
+        for to in ["01", "02", "03", "05", "34", "47"] {
+            let ask = |device: &Device, token: &str| {
+                device.ask("CC", &format!("{{zpk}}{{zpk}}12{block}{from}{to}{{a}}{token}"))[..2].to_owned()
+            };
+            let (same, other) = match (from, to) {
+                ("01" | "47", "01" | "47") => ("00", "23"),
+                ("05", "01" | "05" | "47") => ("00", "00"),
+                _ => ("23", "23"),
+            };
+            let answers = (ask(&device, ""), ask(&device, ";{a}"), ask(&device, ";400000123457"));
+            assert_eq!(answers, (same.to_owned(), same.to_owned(), other.to_owned()), "{from} to {to}");
+            assert_eq!((ask(&free, ""), ask(&free, ";400000123457")), ("00".to_owned(), "00".to_owned()));
+        }
+    }
+
+    let translate = |settings: &Settings, from: &str, rest: &str| {
+        device.module.set_settings(settings.clone());
+        device.ask("CC", &format!("{{zpk}}{{zpk}}12{{zb}}{from}{rest}"))[..2].to_owned()
+    };
+    let mut settings = (*device.module.settings()).clone();
+    settings.pin_block_translations = ["01>03", "01>34 same-pan"].map(|text| text.parse().unwrap()).to_vec();
+    for (rest, code) in [
+        ("03{a}", "00"),
+        ("03{a};400000123457", "00"),
+        ("34{a}", "00"),
+        ("34{a};{a}", "00"),
+        ("34{a};400000123457", "23"),
+        ("01{a}", "23"),
+        ("47{a}", "23"),
+    ] {
+        assert_eq!(translate(&settings, "01", rest), code, "{rest}");
+    }
+    settings.pin_block_translations.clear();
+    assert_eq!(translate(&settings, "01", "01{a}"), "23");
+    settings.restrict_pin_blocks = false;
+    assert_eq!(translate(&settings, "01", "01{a}"), "00");
+}
+
+/// A block that is as long as its format says, under a key for the other formats, is refused for its format, and not for its length. Bodies with
+/// the number of digits of the block before the rest; `{tdes}` and `{aes}` are ZPK, TPK or BDK.
+#[test]
+fn a_format_that_does_not_suit_the_key_is_refused_as_such() {
+    const KSN: &str = "906FFFF9876543210E00008";
+    const AES_KSN: &str = "000123456789012345600000001";
+    let [_, _, device] = Device::each(|_| ());
+    let aes = |kind| device.wrap(kind, &ClearKey::aes(&hex::decode(AES_ZPK.as_bytes()).unwrap()).unwrap());
+    let (tdes_bdk, aes_bdk) = (device.des(AS_BDK, AES_ZPK), aes(AS_BDK));
+    let pan = "4000001234562;";
+    let mut refused = 0;
+    for (code, body) in [
+        ("BC", "{tpk}{block}{a}{pin}"),
+        ("BE", "{zpk}{block}{a}{pin}"),
+        ("CA", "{tpk}{zpk}12{block}01{a}"),
+        ("CA", "{tpk}{zpk}12{block}01{a};{a12}"),
+        ("CC", "{zpk}{zpk}12{block}01{a}"),
+        ("DC", "{tpk}{pvk}{block}{a}18697"),
+        ("EC", "{zpk}{pvk}{block}{a}18697"),
+        ("EC", "{zpk}{pvk}{block}{a};{a12}18697"),
+        ("DA", "{tpk}{pvk1}12{block}04{ibma}9853FFFFFFFF"),
+        ("EA", "{zpk}{pvk1}12{block}04{ibma}9853FFFFFFFF"),
+        ("BK", "FFF{zpk}{pvk1}{block}04{ibma}*01049999"),
+        ("FW", "FFF{zpk}{pvk}{block}{a}1"),
+        ("CU", "FFF{zpk}{pvk}{block}{a}18697{again}"),
+        ("DU", "FFF{zpk}{pvk1}{block}04{ibma}9853FFFFFFFF{again}"),
+        ("CG", "{tpk}K01225{block}{a}FFFFFF12345678901234"),
+        ("EG", "{zpk}K01225{block}{a}FFFFFF12345678901234"),
+        ("JC", "{tpk}{block}{a}"),
+        ("JE", "{zpk}{block}{a}"),
+        ("G0", "{bdk}{zpk!}{ksn}{block}01{a}"),
+        ("GO", "0{bdk}{pvk1}{ksn}{block}04{ibma}9853FFFFFFFF"),
+        ("GO", "112{bdk}{pvk1}{ksn}{block}04{ibma}9853FFFFFFFF{again16}0008{eight}"),
+        ("GQ", "0{bdk}{pvk}{ksn}{block}{a}18697"),
+        ("GS", "0{bdk}K01225{ksn}{block}{a}FFFFFF12345678901234"),
+        ("GU", "0{bdk}{ksn}{block}{a}{pin}"),
+    ] {
+        for (with_aes, digits, format) in [(false, 32, "48"), (true, 16, "01"), (true, 16, "47"), (true, 16, "05")] {
+            // Second halves whose digits could be formats by themselves.
+            for half in ["0123456789ABCDEF", "0101400000123456", "4800000000000000", "FEDCBA9876543210"] {
+                let block = &half.repeat(2)[..digits];
+                let account = if format == "48" { pan } else { ACCOUNT };
+                let mut filled = body.replace("{zpk!}", "{zpk}").replace("{block}", &format!("{block}{format}"));
+                if with_aes {
+                    filled = filled.replacen("{tpk}", &aes(AS_TPK), 1).replacen("{zpk}", &aes(AS_ZPK), 1);
+                    if code == "G0" {
+                        filled = body.replace("{zpk!}", "{zpk}").replace("{block}", &format!("{block}{format}"));
+                    }
+                }
+                let (bdk, ksn) = if with_aes { (&aes_bdk, AES_KSN) } else { (&tdes_bdk, KSN) };
+                for (name, value) in [
+                    ("{bdk}", bdk.as_str()),
+                    ("{ksn}", ksn),
+                    ("{again}", block),
+                    ("{again16}", half),
+                    ("{eight}", "12345678"),
+                    ("{a12}", ACCOUNT),
+                    ("{a}", account),
+                    ("{ibma}", &format!("{account}{{table}}4000001N3456")),
+                ] {
+                    filled = filled.replace(name, value);
+                }
+                let whole = format!("{filled}%00\x19T");
+                assert_eq!(device.ask(code, &whole), "23\x19T", "{code} {body} {format} {half}");
+                // What makes no sense in either length is what it was: a syntax error.
+                assert_eq!(device.ask(code, &format!("{filled}!")), "15", "{code} {body} {format} {half}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 24 * 16);
+    // The format goes before the account and the decimalisation table, and after the keys.
+    let zpk = aes(AS_ZPK);
+    assert_eq!(device.ask("JE", &format!("{zpk}{{zb}}0140000012345X")), "23");
+    assert_eq!(device.ask("JE", &format!("{zpk}{{zb}}99{{a}}")), "23");
+    assert_eq!(device.ask("JG", &format!("{zpk}0140000012345X91234")), "23");
+    assert_eq!(device.ask("CC", &format!("{zpk}{{tpk}}12{{zb}}0101{{a}}")), "A6");
+    assert_eq!(device.ask("CC", &format!("{{zpk}}{zpk}120000000000000000{}", "0101{a}")), "23");
+    // A block of another length than its own format has is not told by its format.
+    for body in ["{zb}48{a}", "{zb}{zb}01{a}"] {
+        assert_eq!(device.ask("JE", &format!("{zpk}{body}")), if body.contains("48") { "15" } else { "23" });
+        assert_eq!(device.ask("JE", &format!("{{zpk}}{body}")), if body.contains("48") { "23" } else { "15" });
+    }
+}
+
 #[test]
 fn a_pvv_may_be_for_another_account_than_the_block() {
     let device = Device::variant(|_| ());

@@ -3,6 +3,7 @@
 use super::{LmkSpec, StartActivity};
 use crate::lmk_pin::{PinAlgorithm, PinMode};
 use crate::pin_guard::FraudLimits;
+use crate::pin_translation::PinTranslation;
 use crate::printer::DocumentForm;
 use crate::user_storage::SlotSize;
 use std::path::PathBuf;
@@ -273,6 +274,29 @@ impl Field for Vec<StartActivity> {
 
     fn read(given: &Given<'_>) -> Result<Self, String> {
         read_list(given, &Self::kind(), StartActivity::from_str)
+    }
+
+    fn write(&self) -> String {
+        write_list(self.iter().map(ToString::to_string))
+    }
+}
+
+impl Field for Vec<PinTranslation> {
+    fn kind() -> String {
+        "a list of translations: FROM>TO or FROM>TO same-pan".to_owned()
+    }
+
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        let list = read_list(given, &Self::kind(), |item| {
+            item.parse::<PinTranslation>().map_err(|error| format!("{item:?}: {error}"))
+        })?;
+        let twice = list.iter().enumerate().find(|(n, translation)| {
+            list.iter().take(*n).any(|other| (other.from, other.to) == (translation.from, translation.to))
+        });
+        match twice {
+            Some((_, translation)) => Err(format!("\"{translation}\": these formats are given twice")),
+            None => Ok(list),
+        }
     }
 
     fn write(&self) -> String {

@@ -187,8 +187,10 @@ table! {
         long_lmk_check_value = settings.long_lmk_check_value;
         "Whether TPK, TMK and PVK are separate key types: 70D, 80D and 002, as PCI wants it."
         separate_002 = settings.separate_002;
-        "Whether PIN blocks may change their format only as PCI PIN requirement 3-3 allows: otherwise 23."
+        "Whether PIN blocks are translated only as pin_block_translations allows: otherwise 23."
         restrict_pin_blocks = settings.restrict_pin_blocks;
+        "Translations of PIN blocks that restrict_pin_blocks allows: the codes of both formats, and same-pan where the account must not change. At first those of PCI PIN requirement 3-3."
+        pin_block_translations = settings.pin_block_translations;
         "Whether key components are encrypted under a variant of the LMK of their own."
         component_variant = settings.component_variant;
         "What a slot of user storage holds."
@@ -225,6 +227,12 @@ table! {
         format_34_output = settings.format_34_output;
         "Whether the Diebold commands compute with an algorithm of this emulator's own; the real one is not public, and without this they answer 19."
         diebold_test_algorithm = settings.diebold_test_algorithm;
+        "Fewest records of a batch of PIN solicitation data: QC answers 31 if it has fewer."
+        solicitation_batch_size = settings.solicitation_batch_size in 1..=1024u16;
+        "Most records in a response of QC. The response is repeated until all records of the batch have been returned."
+        solicitation_response_records = settings.solicitation_response_records in 1..=512u16;
+        "Whether QC returns records in ascending order of their account digits, not in the order in which they were loaded."
+        solicitation_sorted = settings.solicitation_sorted;
         "Whether keys of exportability S may leave a key-block LMK: otherwise AA."
         sensitive_export = settings.sensitive_export;
         "Whether keys may leave a key-block LMK in key blocks only: 17 for other schemes."

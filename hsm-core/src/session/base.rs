@@ -3,10 +3,18 @@
 use super::Session;
 use crate::lmk::LmkScheme;
 use crate::settings::Settings;
+use crate::solicitation::MAX_BATCH;
 use hsm_plugin_sdk::abi::{BaseOps, ErrorCode, FieldKind};
+use zeroize::Zeroizing;
 
-/// Fields, log lines and second responses a request may report; a plugin that reports more is cut short.
+/// Fields a request may report; a plugin that reports more is cut short.
 const MAX_REPORTS: usize = 256;
+
+/// Responses that may follow the first: as many as a batch of solicitation data has records.
+const MAX_LATER: usize = MAX_BATCH;
+
+/// Bytes of all responses that follow the first: such a batch with PINs under an AES LMK, and a trailer in each.
+const MAX_LATER_BYTES: usize = 128 * 1024;
 
 /// A field that a command read or wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +40,22 @@ pub struct Explanation {
     pub text: String,
 }
 
-/// What a request leaves behind for traces, logs and print jobs. Never holds a secret.
-#[derive(Debug, Clone, Default)]
+/// What a request leaves behind for traces and logs, which is never secret, and the messages that are still to be sent.
+#[derive(Clone, Default)]
 pub struct Transcript {
     /// Fields in the order they were read and written, if tracing is on.
     pub fields: Vec<TracedField>,
     /// Why the request was refused, if the command or an operation said so.
     pub explanation: Option<Explanation>,
-    /// Messages that follow the response: response code and the rest.
-    pub later: Vec<([u8; 2], Vec<u8>)>,
+    /// Messages that follow the response: response code and the rest. They may hold what the response may, such as PINs under the LMK.
+    pub later: Vec<([u8; 2], Zeroizing<Vec<u8>>)>,
+}
+
+impl core::fmt::Debug for Transcript {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { fields, explanation, later } = self;
+        write!(f, "Transcript {{ {fields:?}, {explanation:?}, {} more responses }}", later.len())
+    }
 }
 
 impl Transcript {
@@ -115,7 +130,7 @@ impl BaseOps for Session {
     fn pci_hsm_state(&mut self) -> Result<u8, ErrorCode> {
         let settings = &self.state.settings;
         let all = settings.separate_002
-            && settings.restrict_pin_blocks
+            && settings.restricts_pin_blocks_as_pci()
             && settings.restrict_kcv
             && settings.refuse_single_posing
             && !settings.single_des;
@@ -129,8 +144,10 @@ impl BaseOps for Session {
     }
 
     fn also_respond(&mut self, code: [u8; 2], body: &[u8]) -> Result<(), ErrorCode> {
-        if self.transcript.later.len() < 4 {
-            self.transcript.later.push((code, body.to_vec()));
+        let later = &mut self.transcript.later;
+        let bytes = later.iter().map(|(_, body)| body.len()).sum::<usize>() + body.len();
+        if later.len() < MAX_LATER && bytes <= MAX_LATER_BYTES {
+            later.push((code, Zeroizing::new(body.to_vec())));
         }
         Ok(())
     }

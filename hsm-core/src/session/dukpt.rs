@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// A single-DES DUKPT transaction key: not a PIN key like others, as its PIN blocks are whitened.
-const SINGLE_DES_KEY: KeyPurpose = KeyPurpose::from_code(*b"DK1");
+pub(super) const SINGLE_DES_KEY: KeyPurpose = KeyPurpose::from_code(*b"DK1");
 
 /// Digits of the key serial number of an AES BDK.
 const AES_KSN_DIGITS: usize = 24;

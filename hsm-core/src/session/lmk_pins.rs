@@ -102,7 +102,7 @@ impl Session {
         self.hold_pin(pin)
     }
 
-    fn or_refuse_pin<T>(&mut self, result: Result<T, LmkPinError>) -> Result<T, ErrorCode> {
+    pub(super) fn or_refuse_pin<T>(&mut self, result: Result<T, LmkPinError>) -> Result<T, ErrorCode> {
         result.or_else(|error| self.refuse(ErrorCode::new(error.code()), format!("PIN under the LMK: {error}")))
     }
 }

@@ -1,11 +1,13 @@
 //! Operations on PINs.
 
 use super::Session;
+use super::dukpt::SINGLE_DES_KEY;
 use super::keys::{KeyUse, OpenKey};
 use crate::clear_key::Algorithm;
+use crate::pin_translation::PinTranslation;
 use hsm_pinblock::{
-    Account, Account12, AccountUse, ClearBlock, Context, ErrorClass, Format, Pan, PlusField, Translation,
-    decipher_iso4, decode, encipher_iso4, encode,
+    Account, Account12, AccountUse, ClearBlock, Context, ErrorClass, Format, Pan, PlusField, decipher_iso4, decode,
+    encipher_iso4, encode,
 };
 use hsm_plugin_sdk::abi::{AccountField, AccountForm, ErrorCode, KeyHandle, KeyPurpose, KsnField, PinHandle, PinOps};
 use std::sync::Arc;
@@ -13,40 +15,56 @@ use zeroize::Zeroizing;
 
 /// What a PIN block may be under: a PIN key, or the PIN key that a BDK gave for a transaction.
 const PIN_KEYS: &[KeyPurpose] = &[KeyPurpose::TPK, KeyPurpose::ZPK, KeyPurpose::PIN_KEY];
+/// Those, and the PIN key of single-DES DUKPT, which has operations of its own.
+const PIN_BLOCK_KEYS: &[KeyPurpose] = &[KeyPurpose::TPK, KeyPurpose::ZPK, KeyPurpose::PIN_KEY, SINGLE_DES_KEY];
 pub(super) const BDKS: &[KeyPurpose] =
     &[KeyPurpose::BDK_1, KeyPurpose::BDK_2, KeyPurpose::BDK_3, KeyPurpose::BDK_4, KeyPurpose::BDK];
 pub(super) const PVKS: &[KeyPurpose] = &[KeyPurpose::PVK];
 
 impl PinOps for Session {
-    fn pin_format(&mut self, code: [u8; 2]) -> Result<(), ErrorCode> {
-        self.format(code).map(|_| ())
+    fn pin_format(&mut self, key: KeyHandle, code: [u8; 2]) -> Result<(), ErrorCode> {
+        let format = self.format(code)?;
+        self.suits(key, format)
     }
 
-    fn pin_output_format(&mut self, code: [u8; 2]) -> Result<(), ErrorCode> {
-        self.output_format(code).map(|_| ())
+    fn pin_output_format(&mut self, key: KeyHandle, code: [u8; 2]) -> Result<(), ErrorCode> {
+        let format = self.output_format(code)?;
+        self.suits(key, format)
     }
 
-    fn pin_translation(&mut self, from: [u8; 2], to: [u8; 2]) -> Result<(), ErrorCode> {
+    fn pin_translation(
+        &mut self,
+        key: KeyHandle,
+        from: [u8; 2],
+        destination: KeyHandle,
+        to: [u8; 2],
+    ) -> Result<(), ErrorCode> {
         let (from, to) = (self.format(from)?, self.output_format(to)?);
-        if self.state.settings.restrict_pin_blocks
-            && matches!(from.pci_translation(to), Translation::Forbidden | Translation::ToCardOnly)
-        {
-            let why = format!("PCI PIN forbids a translation from {} to {}", from.name(), to.name());
-            return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, why);
-        }
-        Ok(())
+        self.suits(key, from)?;
+        self.suits(destination, to)?;
+        self.allowed_translation(from, to).map(drop)
     }
 
     fn tokens_in_translation(&mut self) -> Result<bool, ErrorCode> {
         Ok(self.state.settings.tokens_in_translation)
     }
 
-    fn pin_account_change(&mut self, from: AccountField<'_>, to: AccountField<'_>) -> Result<(), ErrorCode> {
-        let (from, to) = (self.account_12(from)?, self.account_12(to)?);
-        if self.state.settings.restrict_pin_blocks && from != to {
-            return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, "PCI PIN forbids a change of the account number");
+    fn pin_account_change(
+        &mut self,
+        from: [u8; 2],
+        account: AccountField<'_>,
+        to: [u8; 2],
+        destination_account: AccountField<'_>,
+    ) -> Result<(), ErrorCode> {
+        let (from, to) = (self.format(from)?, self.output_format(to)?);
+        let same = self.account_12(account)? == self.account_12(destination_account)?;
+        match self.allowed_translation(from, to)? {
+            Some(PinTranslation { pan_may_change: false, .. }) if !same => {
+                let why = format!("a translation from {} to {} must keep the account", from.name(), to.name());
+                self.refuse(ErrorCode::PIN_BLOCK_FORMAT, why)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn account_check(&mut self, account: AccountField<'_>) -> Result<(), ErrorCode> {
@@ -61,8 +79,8 @@ impl PinOps for Session {
         account: AccountField<'_>,
     ) -> Result<PinHandle, ErrorCode> {
         let format = self.format(format)?;
+        self.suits(key, format)?;
         let key = self.key_for_use(key, PIN_KEYS, KeyUse::Decrypt)?;
-        self.suits(&key, format)?;
         let decoded = if format == Format::Iso4 {
             let pan = self.pan(account)?;
             let block = block.try_into().map_err(|_| ErrorCode::INPUT_DATA)?;
@@ -87,8 +105,8 @@ impl PinOps for Session {
         account: AccountField<'_>,
     ) -> Result<Vec<u8>, ErrorCode> {
         let format = self.output_format(format)?;
+        self.suits(key, format)?;
         let key = self.key_for_use(key, PIN_KEYS, KeyUse::Encrypt)?;
-        self.suits(&key, format)?;
         if format == Format::Iso4 {
             let pan = self.pan(account)?;
             let pin = self.pins.get(pin.index() as usize).ok_or(ErrorCode::INTERNAL)?;
@@ -140,6 +158,21 @@ impl Session {
         self.format(code)
     }
 
+    /// What allows a translation while PIN blocks are restricted; `None` while they are not.
+    fn allowed_translation(&mut self, from: Format, to: Format) -> Result<Option<PinTranslation>, ErrorCode> {
+        let settings = &self.state.settings;
+        if !settings.restrict_pin_blocks {
+            return Ok(None);
+        }
+        match settings.pin_block_translations.iter().find(|allowed| (allowed.from, allowed.to) == (from, to)) {
+            Some(allowed) => Ok(Some(*allowed)),
+            None => {
+                let why = format!("PIN blocks are restricted: none goes from {} to {}", from.name(), to.name());
+                self.refuse(ErrorCode::PIN_BLOCK_FORMAT, why)
+            }
+        }
+    }
+
     fn enabled_format(&mut self, code: [u8; 2]) -> Result<Format, ErrorCode> {
         let Some(format) = Format::from_thales_code(&code) else {
             return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, "no PIN block format has this code");
@@ -151,7 +184,8 @@ impl Session {
     }
 
     /// Format 48 needs an AES key and the others a DES key.
-    fn suits(&mut self, key: &OpenKey, format: Format) -> Result<(), ErrorCode> {
+    fn suits(&mut self, key: KeyHandle, format: Format) -> Result<(), ErrorCode> {
+        let key = self.key_for(key, PIN_BLOCK_KEYS)?;
         if (key.algorithm() == Algorithm::Aes) != (format == Format::Iso4) {
             return self.refuse(ErrorCode::PIN_BLOCK_FORMAT, "format 48 needs an AES key, the other formats a DES key");
         }

@@ -21,10 +21,9 @@ impl StorageOps for Session {
             _ => hex::decode(data).ok_or(ErrorCode::INPUT_DATA)?.to_vec(),
         };
         self.with_storage(index, |slots| slots.load(index, &bytes))?;
-        let storage = self.module.storage();
-        if let Some(hook) = &storage.hook {
-            hook(&storage.slots);
-        }
+        let mut storage = self.module.storage();
+        storage.batch.erase();
+        storage.save();
         Ok(())
     }
 

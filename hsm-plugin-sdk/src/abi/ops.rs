@@ -12,6 +12,7 @@ mod migration;
 mod pin_choice;
 mod pins;
 mod print;
+mod solicitation;
 mod storage;
 mod verify;
 
@@ -30,6 +31,7 @@ pub use migration::MigrationOps;
 pub use pin_choice::PinChoiceOps;
 pub use pins::PinOps;
 pub use print::PrintOps;
+pub use solicitation::SolicitationOps;
 pub use storage::StorageOps;
 pub use verify::VerifyOps;
 
@@ -63,6 +65,7 @@ families! {
     pin_choice PinChoiceOps,
     pins PinOps,
     print PrintOps,
+    solicitation SolicitationOps,
     storage StorageOps,
     verify VerifyOps,
 }

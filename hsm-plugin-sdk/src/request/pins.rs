@@ -1,6 +1,6 @@
 //! Fields of PIN commands (pins.md section 1).
 
-use super::{Request, unhex};
+use super::{Request, TRAILER, unhex};
 use crate::{AccountField, AccountForm, DieboldTable, ExcludedPins, FieldKind, IbmFields, KeyPurpose, Result};
 
 impl<'h> Request<'h> {
@@ -204,6 +204,19 @@ impl<'h> Request<'h> {
         let length = self.number("Length of the excluded PINs", 2)? as u8;
         let len = self.rest().iter().take_while(|c| c.is_ascii_digit()).count();
         Ok(ExcludedPins { count, length, digits: self.take("Excluded PINs", FieldKind::Secret, len)? })
+    }
+
+    /// Reads PIN solicitation records, reference number, PIN and `;` each: everything up to the last `;` before the trailer. The host checks
+    /// them.
+    ///
+    /// # Errors
+    /// 15 if there is no `;`.
+    pub fn solicitation_records(&mut self) -> Result<&'h [u8]> {
+        let message = self.rest().split(|c| *c == TRAILER).next().unwrap_or_default();
+        match message.iter().rposition(|c| *c == b';') {
+            Some(last) => self.take("Solicitation data", FieldKind::Secret, last + 1),
+            None => Err(self.refuse("Solicitation data", self.offset(), "must be records ended by ;")),
+        }
     }
 
     /// Reads a reference into user storage (`K` + 3 digits) and gets the `len` bytes that are stored there in hexadecimal digits.

@@ -38,7 +38,7 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
 
     let key = hsm.open_source(&key)?;
     let pvk = hsm.open_destination(&pvk)?;
-    hsm.pin_format(format)?;
+    hsm.pin_format(key, format)?;
     let (natural, long_pvk) = hsm.ibm_natural_pin(pvk, ibm)?;
     let pin = hsm.pin_decode(key, format, &block, ibm.account)?;
     let offset = hsm.ibm_offset(pin, natural)?;

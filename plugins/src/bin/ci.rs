@@ -37,7 +37,7 @@ fn translate_pin<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h
     if !matches!(&to, b"01" | b"04") {
         return Err(ErrorCode::PIN_BLOCK_FORMAT.into());
     }
-    hsm.pin_translation(*b"01", to)?;
+    hsm.pin_translation(key, *b"01", zpk, to)?;
     let pin = terminal.decode(hsm, key, account)?;
 
     let mut resp = hsm.response();

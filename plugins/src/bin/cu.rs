@@ -42,7 +42,7 @@ fn change<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
 
     let key = hsm.open_source(&key)?;
     let pvk = open_pvk_pair(hsm, &pvk)?;
-    hsm.pin_format(format)?;
+    hsm.pin_format(key, format)?;
     hsm.account_check(account)?;
     let current = hsm.pin_decode(key, format, &current, account)?;
     verified(hsm.pvv_verify(current, pvk, account, pvki, pvv)?)?;

@@ -43,7 +43,7 @@ fn change<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
 
     let key = hsm.open_source(&key)?;
     let pvk = hsm.open_destination(&pvk)?;
-    hsm.pin_format(format)?;
+    hsm.pin_format(key, format)?;
     let (natural, long_pvk) = hsm.ibm_natural_pin(pvk, ibm)?;
     let current = hsm.pin_decode(key, format, &current, ibm.account)?;
     verified(hsm.ibm_verify(current, natural, current_offset)?)?;

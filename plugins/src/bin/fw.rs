@@ -37,7 +37,7 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
 
     let key = hsm.open_source(&key)?;
     let pvk = open_pvk_pair(hsm, &pvk)?;
-    hsm.pin_format(format)?;
+    hsm.pin_format(key, format)?;
     hsm.account_check(account)?;
     let pin = hsm.pin_decode(key, format, &block, account)?;
     hsm.pin_may_be_chosen(pin, excluded)?;

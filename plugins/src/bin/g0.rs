@@ -42,11 +42,11 @@ fn translate_pin<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h
         Some(ksn) => hsm.pin_dukpt_key(destination, ksn)?,
         None => destination,
     };
-    hsm_plugins::dukpt::check_format(hsm, from)?;
-    hsm.pin_translation(from, to)?;
+    hsm_plugins::dukpt::check_format(hsm, source, from)?;
+    hsm.pin_translation(source, from, destination, to)?;
     hsm.account_check(account)?;
     if destination_account != account {
-        hsm.pin_account_change(account, destination_account)?;
+        hsm.pin_account_change(from, account, to, destination_account)?;
     }
     let pin = hsm.pin_decode(source, from, &block, account)?;
 

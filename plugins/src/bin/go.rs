@@ -45,7 +45,7 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let bdk = terminal.open_bdk(hsm)?;
     let pvk = hsm.open_destination(&pvk)?;
     let key = terminal.key(hsm, bdk)?;
-    dukpt::check_format(hsm, terminal.format)?;
+    dukpt::check_format(hsm, key, terminal.format)?;
     let (natural, long_pvk) = hsm.ibm_natural_pin(pvk, ibm)?;
     let pin = terminal.decode(hsm, key, ibm.account)?;
     let verified = hsm.ibm_verify(pin, natural, offset)?;

@@ -46,7 +46,7 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let bdk = terminal.open_bdk(hsm)?;
     let pvk = pins::open_pvk_pair(hsm, &pvk)?;
     let key = terminal.key(hsm, bdk)?;
-    dukpt::check_format(hsm, terminal.format)?;
+    dukpt::check_format(hsm, key, terminal.format)?;
     hsm.account_check(account)?;
     hsm.account_check(verification_account)?;
     let pin = terminal.decode(hsm, key, account)?;

@@ -39,7 +39,7 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
 
     let bdk = terminal.open_bdk(hsm)?;
     let key = terminal.key(hsm, bdk)?;
-    dukpt::check_format(hsm, terminal.format)?;
+    dukpt::check_format(hsm, key, terminal.format)?;
     hsm.account_check(account)?;
     let stored = hsm.lmk_pin_decrypt(stored, account)?;
     let pin = terminal.decode(hsm, key, account)?;

@@ -27,7 +27,7 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     req.end()?;
 
     let zpk = hsm.open_destination(&zpk)?;
-    hsm.pin_output_format(format)?;
+    hsm.pin_output_format(zpk, format)?;
     hsm.account_check(account)?;
     let pin = hsm.lmk_pin_decrypt(pin, account)?;
     let mut resp = hsm.response();

@@ -107,20 +107,26 @@ fn set(settings: &mut Settings, name: &str, value: &str) {
     }
     match (name, value) {
         ("pin_length", _) => settings.pin_length = value.parse().unwrap(),
+        ("solicitation_batch_size", _) => settings.solicitation_batch_size = value.parse().unwrap(),
+        ("solicitation_response_records", _) => settings.solicitation_response_records = value.parse().unwrap(),
+        ("pin_block_translations", _) => {
+            settings.pin_block_translations = value.split(',').map(|item| item.parse().unwrap()).collect();
+        }
         ("lmk_pin_mode", "Native") => settings.lmk_pin_mode = PinMode::Native,
         ("pin_algorithm", "B") => settings.pin_algorithm = PinAlgorithm::B,
         ("user_storage", "Double") => settings.user_storage = SlotSize::Double,
         ("user_storage", "Triple") => settings.user_storage = SlotSize::Triple,
         ("user_storage", "Variable") => settings.user_storage = SlotSize::Variable,
         _ => switches! {
-            double_length_zmk atalla_variants single_des x917_export x917_import refuse_single_posing restrict_kcv
-            long_lmk_check_value separate_002 restrict_pin_blocks component_variant zmk_translation clear_pins
-            lmk_pin_account_change encrypted_decimalisation_tables decimalisation_table_checks key_block_pvk_warning
-            tokens_in_translation tokens_in_verification format_34_output diebold_test_algorithm authorise_all
-            authorise_diagnostics multiple_activities require_port_lmk sensitive_export trusted_export_only
-            trusted_import_only zmk_export zmk_import private_key_export private_key_import rsa_import_authorised hide_key_length ignore_block_lmk_id check_key_validity
-            strong_keys_under_weak_lmk scheme_downgrade tr34_sample_encoding
-        },
+                    double_length_zmk atalla_variants single_des x917_export x917_import refuse_single_posing restrict_kcv
+                    long_lmk_check_value separate_002 restrict_pin_blocks component_variant zmk_translation clear_pins
+                    lmk_pin_account_change encrypted_decimalisation_tables decimalisation_table_checks key_block_pvk_warning
+                    tokens_in_translation tokens_in_verification format_34_output diebold_test_algorithm authorise_all
+                    authorise_diagnostics multiple_activities require_port_lmk sensitive_export trusted_export_only
+        trusted_import_only zmk_export zmk_import private_key_export private_key_import rsa_import_authorised
+                    hide_key_length ignore_block_lmk_id check_key_validity strong_keys_under_weak_lmk scheme_downgrade
+                    solicitation_sorted tr34_sample_encoding
+                },
     }
 }
 

@@ -77,7 +77,7 @@ host_operations! {
         /// Random bytes, 256 at most (N0).
         fn random(len: u16) -> Vec<u8>;
 
-        /// Sends a second message after the response, as the print commands do: response code and everything after it.
+        /// Sends another message after the response, as the print commands and QC do: response code and everything after it.
         fn also_respond(code: [u8; 2], body: &[u8]) -> ();
     }
 }

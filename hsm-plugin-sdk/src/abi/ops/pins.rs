@@ -6,20 +6,28 @@ use crate::abi::{AccountField, KeyHandle, KsnField, PinHandle};
 host_operations! {
     /// Operations on PINs. A guest never sees a clear PIN.
     pub trait PinOps {
-        /// Checks a PIN block format code (2 digits): 23 if unknown or not allowed here, 69 if disabled.
-        fn pin_format(code: [u8; 2]) -> ();
+        /// Checks the format code (2 digits) of a PIN block under a key: 23 if unknown, not allowed here or not for the key's algorithm, 69 if
+        /// disabled.
+        fn pin_format(key: KeyHandle, code: [u8; 2]) -> ();
 
         /// Checks a format code for a PIN block that is made: as [`pin_format`](PinOps::pin_format), and 34 where a setting allows it.
-        fn pin_output_format(code: [u8; 2]) -> ();
+        fn pin_output_format(key: KeyHandle, code: [u8; 2]) -> ();
 
-        /// Checks that a PIN block may go from one format to another: 23 if unknown or forbidden, 69 if disabled.
-        fn pin_translation(from: [u8; 2], to: [u8; 2]) -> ();
+        /// Checks that a PIN block under a key may become one of another format under a destination key: 23 and 69 as
+        /// [`pin_format`](PinOps::pin_format), 23 where PIN blocks are restricted.
+        fn pin_translation(key: KeyHandle, from: [u8; 2], destination: KeyHandle, to: [u8; 2]) -> ();
 
         /// Whether the setting "tokens in PIN translation" is on.
         fn tokens_in_translation() -> bool;
 
-        /// Checks that a translated PIN may go to another account: 23 where PCI PIN forbids it.
-        fn pin_account_change(from: AccountField<'_>, to: AccountField<'_>) -> ();
+        /// Checks that a PIN block for an account may become one for a destination account, each of a format: 23 where PIN blocks are
+        /// restricted and the account must stay the same; 22.
+        fn pin_account_change(
+            from: [u8; 2],
+            account: AccountField<'_>,
+            to: [u8; 2],
+            destination_account: AccountField<'_>,
+        ) -> ();
 
         /// Checks the characters of an account field: 22.
         fn account_check(account: AccountField<'_>) -> ();
