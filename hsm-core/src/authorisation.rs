@@ -305,11 +305,8 @@ impl<'a> Required<'a> {
 
     /// With one authorised state, import and generation of working keys need none (host.md 5).
     fn is_free_in_single_model(&self) -> bool {
-        match self.category {
-            Category::Import => true,
-            Category::Generate => !matches!(self.sub, Some("000" | "k0" | "52")),
-            _ => false,
-        }
+        let is_zmk = matches!(self.sub, Some("000" | "k0" | "52"));
+        matches!(self.category, Category::Import | Category::Generate) && !is_zmk
     }
 }
 

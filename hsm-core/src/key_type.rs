@@ -42,6 +42,8 @@ impl KeyType {
     pub const RSA_PRIVATE: Self = kt(0, 0xC);
     /// HMAC key.
     pub const HMAC: Self = kt(1, 0xC);
+    /// RSA public key.
+    pub const RSA_PUBLIC: Self = kt(0, 0xD);
 
     /// Three hex digits of either case.
     ///

@@ -50,6 +50,7 @@ pub fn describable(purpose: KeyPurpose, separation: bool) -> Result<&'static [&'
         KeyPurpose::ZEK => Ok(&["22", "D0"]),
         KeyPurpose::DEK => Ok(&["21", "D0"]),
         KeyPurpose::TEK => Ok(&["23", "D0"]),
+        other if other.code() == *b"80D" => Ok(&["51", "K0"]),
         other => rule(other, separation).map(|rule| rule.usages),
     }
 }

@@ -111,8 +111,10 @@ impl Session {
     /// Whether the security settings allow a command.
     #[must_use]
     pub fn command_enabled(&self, command: [u8; 2]) -> bool {
+        let settings = &self.state.settings;
         let fits = |pattern: &[u8; 2]| pattern.iter().zip(command).all(|(p, c)| *p == b'*' || *p == c);
-        !self.state.settings.disabled_commands.iter().any(fits)
+        let is_ambiguous = settings.separate_002 && migration::AMBIGUOUS.contains(&command);
+        !is_ambiguous && !settings.disabled_commands.iter().any(fits)
     }
 
     /// What the request's fields, refusal and second responses are.

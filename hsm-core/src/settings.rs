@@ -91,9 +91,9 @@ pub struct Settings {
     pub trusted_export_only: bool,
     /// Whether keys may come to a key-block LMK in key blocks only: 17 for other schemes.
     pub trusted_import_only: bool,
-    /// Whether ZMKs (type 000, usage 52) may be exported; without it 17.
+    /// Whether ZMKs (type 000, usages 52 and K0) may be exported; without it 17.
     pub zmk_export: bool,
-    /// Whether ZMKs (type 000, usage 52) may be imported with A6; without it 17.
+    /// Whether ZMKs (type 000, usages 52 and K0) may be imported with A6; without it 17.
     pub zmk_import: bool,
     /// Whether private RSA and elliptic-curve keys may be exported in key blocks; without it 17.
     pub private_key_export: bool,

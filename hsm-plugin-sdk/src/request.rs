@@ -481,13 +481,16 @@ impl<'h> Request<'h> {
         }
     }
 
-    /// Reads a key type field of three characters (keys.md section 2). The host judges whether such a type exists.
+    /// Reads a key type field of three hexadecimal digits (keys.md section 2). The host judges whether such a type exists.
     ///
     /// # Errors
-    /// 15 for a short field.
+    /// 15 for a short field, 04 for another character: roles without a code (`KeyPurpose::TPK`) are the commands' own.
     pub fn key_type(&mut self, name: &'static str) -> Result<KeyPurpose> {
         let at = self.pos;
         let code = self.take(name, FieldKind::Text, 3)?;
+        if !code.iter().all(u8::is_ascii_hexdigit) {
+            return Err(self.refuse_with(ErrorCode::KEY_TYPE_CODE, name, at, "must be hexadecimal digits"));
+        }
         self.array(name, at, code).map(KeyPurpose::from_code)
     }
 

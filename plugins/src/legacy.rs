@@ -254,7 +254,7 @@ pub fn from_old_lmk<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, kind: &LegacyKey) 
 
     hsm.command_permitted()?;
     let scheme = translated_scheme(&field, options, attributes);
-    let translated = hsm.old_lmk_translate(kind.purpose, kind.purpose, field.bytes(), scheme, attributes);
+    let translated = hsm.old_lmk_translate(kind.purpose, None, field.bytes(), scheme, attributes);
     let (translated, key) = translated.map_err(|code| match code {
         ErrorCode::KEY_CHANGE_STORAGE => ErrorCode::LMK_INVALID,
         other => other,

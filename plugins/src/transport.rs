@@ -29,3 +29,14 @@ pub fn check_value(hsm: &Hsm<'_>, field: &KeyField<'_>, key: KeyHandle) -> Resul
     let [a, b, c, ..] = hsm.key_check_value(key)?;
     Ok([a, b, c])
 }
+
+/// Whether a new key goes into a key block: scheme `S`. Comes after the LMK identifier, before the attributes that a key block needs.
+///
+/// # Errors
+/// 13; 26 for another scheme under a key-block LMK.
+pub fn goes_into_block(hsm: &Hsm<'_>, purpose: KeyPurpose, scheme: u8) -> Result<bool> {
+    if scheme != b'S' && purpose == KeyPurpose::KEY_BLOCK && hsm.is_key_block_lmk()? {
+        return Err(ErrorCode::KEY_SCHEME.into());
+    }
+    Ok(scheme == b'S')
+}

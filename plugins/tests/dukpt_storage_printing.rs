@@ -731,6 +731,28 @@ fn printing_refuses_without_authority_printer_or_format() {
     }
 }
 
+#[test]
+fn printed_keys_need_the_activity_of_a_component() {
+    let tmk = under_lmk("002", &CLEAR_BDK);
+    for (request, activity) in [
+        ("A2001U".to_owned(), "component.001.host"),
+        ("NE001U".to_owned(), "component.001.host"),
+        ("A2FFFS~%02#72T2N00E00".to_owned(), "component.72.host"),
+        ("NEFFFS~%02#72T2N00E00".to_owned(), "component.72.host"),
+        ("OC".to_owned(), "component.000.host"),
+        ("OE".to_owned(), "component.002.host"),
+        (format!("TA{tmk}"), "command.ta.host"),
+    ] {
+        let mut hsm = Hsm::new(|settings| settings.authorise_all = false);
+        hsm.module.set_printer(Some(Box::new(MemoryPrinter::default())));
+        hsm.ok("PA^P");
+        hsm.refuses("17", &request);
+        let lmk = if request.contains("%02") { 2 } else { 0 };
+        hsm.module.authorise(lmk, &activity.parse().unwrap()).unwrap();
+        hsm.ok(&request);
+    }
+}
+
 struct Jammed;
 
 impl PrintSink for Jammed {
@@ -995,7 +1017,13 @@ fn split_keys_are_printed_in_parts() {
     }
     let block = hsm.ok("NEFFFS~%01#71A3N00E00");
     assert_eq!(&block[..8], "S1012871");
-    assert_eq!(text(&printer.take()[0]).len(), 3 * 16 + 3 + 6, "the parts that have a symbol");
+    // An AES-256 key has two halves: every part has a symbol.
+    let printed = text(&printer.take()[0]);
+    let keys = Lmk::test_keyblock_aes();
+    let opened = thales::unwrap(keys.protection_keys().unwrap(), None, &block.as_bytes()[1..block.len()]).unwrap();
+    let parts: Vec<&str> = printed.split('-').collect();
+    assert_eq!(parts[..3].concat(), hex(opened.key.bytes()));
+    assert_eq!((parts[0].len(), parts[2]), (32, ""));
     hsm.refuses("28", "NEFFFU");
     hsm.refuses("15", "NEFFFS~%01");
     hsm.refuses("15", "NE001");

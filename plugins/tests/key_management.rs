@@ -362,18 +362,18 @@ fn initial_keys_are_those_of_the_standards() {
     let mut hsm = Device::new();
     // X9.24-1 annex A and the sample of a device (keys.md 7, A0).
     let bdk = "U8E3D3E2FD5919657F05A1AA90D32A014";
-    assert_eq!(hsm.ok(&format!("A0A302U01{bdk}FFFF9876543210E")), "U548A4AB928A94FAFCC9AF94D84017E8CAF8C07");
+    assert_eq!(hsm.ok(&format!("A0A302U01{bdk}FFFF9876543210E")), "UE2D197D9F18D83146EC7A3230DD89546AF8C07");
     // The letter O for the digit, and the lowest bit of the counter that the last digit has.
-    assert_eq!(hsm.ok(&format!("A0A302UO1{bdk}FFFF9876543210F")), "U548A4AB928A94FAFCC9AF94D84017E8CAF8C07");
+    assert_eq!(hsm.ok(&format!("A0A302UO1{bdk}FFFF9876543210F")), "UE2D197D9F18D83146EC7A3230DD89546AF8C07");
     let bdk2 = field("609", false, KeyScheme::U, DD);
-    assert_eq!(hsm.ok(&format!("A0A302U02{bdk2}FFFF9876543210E")), "U548A4AB928A94FAFCC9AF94D84017E8CAF8C07");
+    assert_eq!(hsm.ok(&format!("A0A302U02{bdk2}FFFF9876543210E")), "UE2D197D9F18D83146EC7A3230DD89546AF8C07");
     hsm.refuses(&format!("A0A302U02{bdk}FFFF9876543210E"), "10");
     hsm.refuses(&format!("A0A001U01{bdk}FFFF9876543210E"), "29");
     hsm.refuses(&format!("A0A302U05{bdk}FFFF9876543210E"), "15");
     hsm.refuses(&format!("A0A302T01{bdk}FFFF9876543210E"), "26");
     let (zmk, _) = hsm.variant_key("000", "U");
     let answer = hsm.ok(&format!("A0B302U01{bdk}FFFF9876543210E{zmk}X"));
-    assert_eq!((&answer[..33], &answer[66..]), ("U548A4AB928A94FAFCC9AF94D84017E8C", "AF8C07"));
+    assert_eq!((&answer[..33], &answer[66..]), ("UE2D197D9F18D83146EC7A3230DD89546", "AF8C07"));
 
     let bdk = "S10096B0AN00S000156B82A787599FA184E25CC67CD24EC67E213A6F95808FF9630E5133D4441E445BCD6A901A898186F";
     let zmk = "S10128K0AN00S00014992CC54DBFA719AB7A7737F6A5DEE252384B03176F5A08BB75EAF35F37C4CD86A0D7BD141A9BC6F77C9D81191A5F3E639AFC53C26D5325F";
@@ -395,6 +395,34 @@ fn initial_keys_are_those_of_the_standards() {
     let ksn = hsm_core::dukpt::Ksn::parse(b"FFFF9876543210E00000").unwrap();
     let expected = hsm_core::dukpt::TdesBdk::new(&open("02", &bdk).key).unwrap().initial_key(&ksn).unwrap();
     assert_eq!(open("02", &key).key, expected);
+}
+
+#[test]
+fn initial_keys_keep_the_parity_of_their_derivation() {
+    // X9.24-1 annex A: BDK 0123456789ABCDEFFEDCBA9876543210, KSN FFFF9876543210E00000.
+    const INITIAL: &str = "6AC292FAA1315B4D858AB3A3D7D5933A";
+    let mut hsm = Device::new();
+    let zmk = field("000", false, KeyScheme::U, DD);
+    let bdk = field("009", false, KeyScheme::U, DD);
+    let answer = hsm.ok(&format!("A0B302U01{bdk}FFFF9876543210E{zmk}X"));
+    let (under_lmk, rest) = answer.split_at(33);
+    // keys.md 7 (A0).
+    assert_eq!(under_lmk, "UE2D197D9F18D83146EC7A3230DD89546");
+    let (under_zmk, kcv) = split_last(rest, 6);
+    assert_eq!(kcv, "AF8C07");
+    let digits = hex::decode(&under_zmk.as_bytes()[1..]).unwrap();
+    let key = ClearKey::des(&hex::decode(DD.as_bytes()).unwrap()).unwrap();
+    let sent = variant::decrypt_under_zmk(&key, variant::AtallaVariant::NONE, KeyScheme::X, &digits).unwrap();
+    assert_eq!(hex::encode(sent.key.bytes()), INITIAL);
+    // It comes back as it went, without advice, under either kind of LMK, and may be looked at.
+    assert_eq!(hsm.ok(&format!("A6302{zmk}{under_zmk}U")), format!("{under_lmk}AF8C07"));
+    assert_eq!(hsm.ok(&format!("BUFF1{under_lmk};302;001")), "AF8C07");
+    let (kek, _) = hsm.block_key("01", "52T2N00S00");
+    let kek_key = open("01", &kek).key;
+    let clear = ClearKey::des(&hex::decode(INITIAL.as_bytes()).unwrap()).unwrap();
+    let sent = variant::encrypt_under_zmk(&kek_key, variant::AtallaVariant::NONE, KeyScheme::X, &clear).unwrap();
+    let block = hsm.ok(&format!("A6FFF{kek}{}S%01#B1X00S00", KeyScheme::X.write(&sent)));
+    assert_eq!(open("01", &block[..block.len() - 6]).key, clear);
 }
 
 #[test]
@@ -450,6 +478,54 @@ fn a_zmk_in_a_tr31_block_may_protect_key_blocks_too() {
         assert_eq!(split_last(&hsm.ok(&format!("A6000{zmk}{block}U")), 6), (kek.clone(), kcv.clone()));
         hsm.refuses(&format!("A6001{zmk}{block}U"), "BD");
     }
+}
+
+#[test]
+fn key_types_are_hexadecimal_digits_in_either_case() {
+    let mut hsm = Device::new();
+    let (zmk, _) = hsm.variant_key("000", "U");
+    let field = format!("U{}", "1".repeat(32));
+    for letters in ["00C", "00c", "10C", "10c", "00D", "00d"] {
+        // Parts of RSA and HMAC keys are not taken for DES keys.
+        for request in [
+            format!("A00{letters}U"),
+            format!("A8{letters}{zmk}{field}U"),
+            format!("A6{letters}{zmk}{field}U"),
+            format!("A42{letters}U{field}{field}"),
+            format!("B0{letters}{}U", &field[1..]),
+            format!("BUFF1{field};{letters};001"),
+        ] {
+            hsm.refuses(&request, "29");
+        }
+    }
+    assert_eq!(hsm.ok("A0000aU").len(), 39);
+    hsm.ok("A00fffS%01#72T2N00S00");
+    // What commands call keys that no type code describes is no type code.
+    for role in ["TPK", "TMK", "TMT", "BDK", "WRP", "NEW", "PIN", "DK1", "0 1", "\u{7f}00"] {
+        hsm.refuses(&format!("A00{role}U"), "04");
+        hsm.refuses(&format!("A8{role}{zmk}{field}U"), "04");
+        hsm.refuses(&format!("BUFF1{field};{role};001"), "28");
+    }
+    let mut single = Device::with(Settings { authorise_all: false, multiple_activities: false, ..Settings::default() });
+    single.refuses("A00000U", "17");
+    single.refuses(&format!("A6000{zmk}{field}U"), "17");
+    single.ok("A00001U");
+}
+
+#[test]
+fn revoked_and_expired_keys_do_not_leave() {
+    let mut hsm = Device::new();
+    let (zmk, _) = hsm.block_key("01", "52T2N00S00");
+    for status in ["E", "P", "R"] {
+        let (key, _) = hsm.block_key("01", &format!("72T2N00S010005{status}"));
+        for scheme in ["S", "R", "U"] {
+            hsm.refuses(&format!("A8FFF{zmk}{key}{scheme}%01"), "AD");
+        }
+    }
+    let mut strict = Device::with(Settings { check_key_validity: true, ..Settings::default() });
+    let (over, _) = strict.block_key("01", "72T2N00S0104112025:12:31:23");
+    strict.refuses(&format!("A8FFF{zmk}{over}S%01"), "AF");
+    hsm.ok(&format!("A8FFF{zmk}{over}S%01"));
 }
 
 #[test]
@@ -674,7 +750,7 @@ fn import_refuses_what_does_not_go_together() {
     hsm.refuses(&format!("A6FFF{zmk}{cryptogram}S%01#72N00E00"), "AA");
     hsm.refuses(&format!("A6FFF{zmk}{cryptogram}S%01#72X00S00"), "A8");
     hsm.refuses(&format!("A6FFF{zmk}{cryptogram}S%01#M6C00S00"), "A7");
-    hsm.refuses(&format!("A6FFF{zmk}{cryptogram}U%01"), "15");
+    hsm.refuses(&format!("A6FFF{zmk}{cryptogram}U%01"), "26");
     hsm.refuses(&format!("A6FFF{zmk}{thales}S%01#7200"), "15");
     hsm.refuses(&format!("A6FFF{zmk}{thales}U%01"), "26");
     hsm.refuses(&format!("A6001{zmk}{thales}U%01"), "28");
@@ -929,7 +1005,7 @@ fn components_in_key_blocks_must_go_together() {
     hsm.refuses(&format!("A42FFFS{one}{}%01#0000", component("72TN02S", "", &[0x25; 16])), "A9");
     hsm.refuses(&format!("A42FFFS{one}{two}%01"), "15");
     hsm.refuses(&format!("A42FFFS{one}{two}%01#c100"), "A9");
-    hsm.refuses(&format!("A42FFFU{one}{two}%01"), "15");
+    hsm.refuses(&format!("A42FFFU{one}{two}%01#0000"), "26");
     hsm.refuses(&format!("A42FFFS{one}{two}%02#0000"), "A1");
     // Components are not keys.
     hsm.refuses(&format!("BUFFF{one};FFF;001%01"), "A9");

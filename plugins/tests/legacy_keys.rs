@@ -728,6 +728,7 @@ fn what_bw_refuses() {
         (format!("BW011{zpk}!12"), "15"),
         (format!("BW011{zpk}%03"), "13"),
         (format!("BWF21{zpk};70D"), "44"),
+        (format!("BWF21{zpk};002"), "44"),
         // Attributes that do not suit the key.
         (format!("BW011{zpk}%01"), "15"),
         (format!("BW011{zpk}%01#72N00S0"), "15"),
@@ -775,7 +776,7 @@ fn keys_of_type_002_become_what_separation_makes_of_them() {
         let want = format!("00{}08D7B4", test(code, U, DD));
         assert_eq!(run(&mut session, &format!("BWF21{field};{code};0U0!11")), want, "{}", why(&session));
     }
-    for code in ["001", "402", "000", "FFF"] {
+    for code in ["001", "402", "000", "FFF", "002"] {
         assert_eq!(run(&mut session, &format!("BWF21{field};{code}")), "45", "{code}");
     }
     assert_eq!(run(&mut session, &format!("BWF21{};70D", under_lmk(&old, "001", U, DD))), "10");

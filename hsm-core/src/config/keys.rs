@@ -239,9 +239,9 @@ table! {
         trusted_export_only = settings.trusted_export_only;
         "Whether keys may come to a key-block LMK in key blocks only: 17 for other schemes."
         trusted_import_only = settings.trusted_import_only;
-        "Whether ZMKs may be exported: otherwise 17."
+        "Whether ZMKs (type 000, usages 52 and K0) may be exported: otherwise 17."
         zmk_export = settings.zmk_export;
-        "Whether ZMKs may be imported with A6: otherwise 17."
+        "Whether ZMKs (type 000, usages 52 and K0) may be imported with A6: otherwise 17."
         zmk_import = settings.zmk_import;
         "Whether private RSA and elliptic-curve keys may be exported in key blocks: otherwise 17."
         private_key_export = settings.private_key_export;

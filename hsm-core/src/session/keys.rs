@@ -17,6 +17,7 @@ use crate::clear_key::{Algorithm, ClearKey};
 use crate::key_block::header::{Attributes, BlockAlgorithm, Scope};
 use crate::key_block::optional::OptionalBlocks;
 use crate::key_block::{OpenedBlock, rules, thales};
+use crate::key_type::KeyType;
 use crate::lmk::{Lmk, LmkId, LmkScheme};
 use crate::mac::HashAlgorithm;
 use crate::purpose;
@@ -89,6 +90,11 @@ impl OpenKey {
     /// What the key block says of the key; `None` for a key that was no key block.
     pub(super) fn attributes(&self) -> Option<&Attributes> {
         self.attributes.as_ref()
+    }
+
+    /// The optional blocks of the key block that the key came from.
+    pub(super) fn optional(&self) -> &OptionalBlocks {
+        &self.optional
     }
 
     pub(super) fn cipher(&self) -> Result<&BlockCipher, ErrorCode> {
@@ -212,28 +218,14 @@ impl KeyOps for Session {
 
     fn key_generate(&mut self, purpose: KeyPurpose, scheme: u8) -> Result<KeyHandle, ErrorCode> {
         self.key_may_generate(purpose)?;
-        let in_block = self.lmk()?.scheme() == LmkScheme::KeyBlock && matches!(scheme, b'S' | b'0');
-        let len = if in_block { 16 } else { self.scheme(purpose, scheme)?.key_len().ok_or(ErrorCode::KEY_SCHEME)? };
-        self.allow_length(len)?;
-        let key = self.random_key(Algorithm::Des, len)?;
-        let lmk = self.lmk()?.clone();
-        self.allow_strength(&lmk, &key)?;
-        let key = OpenKey::new(key, purpose, None);
-        self.hold_key(Arc::new(OpenKey { generated: in_block, ..key }))
+        self.generated(purpose, scheme)
     }
 
     fn key_generate_block(&mut self, given: KeyAttributes<'_>) -> Result<KeyHandle, ErrorCode> {
         self.key_block_lmk_only()?;
-        let (block_algorithm, len) = self.algorithm_field(given.algorithm)?;
-        let attributes = self.given_attributes(&given, block_algorithm)?;
-        let optional = self.given_optional(&given)?;
+        let (_, attributes) = self.generated_attributes(&given)?;
         self.require_activity("generate", &attributes.usage.to_string())?;
-        self.allow_length(len)?;
-        let algorithm = if block_algorithm == BlockAlgorithm::Aes { Algorithm::Aes } else { Algorithm::Des };
-        let key = self.random_key(algorithm, len)?;
-        let lmk = self.lmk()?.clone();
-        self.allow_strength(&lmk, &key)?;
-        self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::KEY_BLOCK, Some(attributes)).with_optional(optional)))
+        self.generated_block(&given)
     }
 
     fn key_dukpt_initial(
@@ -417,6 +409,41 @@ impl KeyOps for Session {
 }
 
 impl Session {
+    /// A new DES key, whoever asks for it; as [`KeyOps::key_generate`] otherwise.
+    pub(super) fn generated(&mut self, purpose: KeyPurpose, scheme: u8) -> Result<KeyHandle, ErrorCode> {
+        self.known_rule(purpose)?;
+        let lmk = self.lmk()?.clone();
+        let for_block = lmk.scheme() == LmkScheme::KeyBlock;
+        let len = match scheme {
+            b'S' | b'0' if for_block => 16,
+            _ => self.scheme(purpose, scheme)?.key_len().ok_or(ErrorCode::KEY_SCHEME)?,
+        };
+        self.allow_length(len)?;
+        let key = self.random_key(Algorithm::Des, len)?;
+        self.allow_strength(&lmk, &key)?;
+        let key = OpenKey::new(key, purpose, None);
+        self.hold_key(Arc::new(OpenKey { generated: for_block, ..key }))
+    }
+
+    /// A new key with these attributes, whoever asks for it; as [`KeyOps::key_generate_block`] otherwise.
+    pub(super) fn generated_block(&mut self, given: &KeyAttributes<'_>) -> Result<KeyHandle, ErrorCode> {
+        self.key_block_lmk_only()?;
+        let (len, attributes) = self.generated_attributes(given)?;
+        let optional = self.given_optional(given)?;
+        self.allow_length(len)?;
+        let algorithm = if attributes.algorithm == BlockAlgorithm::Aes { Algorithm::Aes } else { Algorithm::Des };
+        let key = self.random_key(algorithm, len)?;
+        let lmk = self.lmk()?.clone();
+        self.allow_strength(&lmk, &key)?;
+        self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::KEY_BLOCK, Some(attributes)).with_optional(optional)))
+    }
+
+    /// Length in bytes and attributes of a key to generate.
+    fn generated_attributes(&mut self, given: &KeyAttributes<'_>) -> Result<(usize, Attributes), ErrorCode> {
+        let (algorithm, len) = self.algorithm_field(given.algorithm)?;
+        Ok((len, self.given_attributes(given, algorithm)?))
+    }
+
     /// Whether an activity is authorised.
     pub(super) fn authorised(&self, activity: &str) -> bool {
         let state = &self.state;
@@ -424,7 +451,16 @@ impl Session {
     }
 
     fn require(&mut self, category: &str, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        self.require_activity(category, purpose.as_str())
+        let subject = self.activity_subject(purpose);
+        self.require_activity(category, &subject)
+    }
+
+    /// What activities on keys of a purpose are named after: the key type, which roles such as TPK have too.
+    pub(super) fn activity_subject(&self, purpose: KeyPurpose) -> String {
+        match purpose::rule(purpose, self.state.settings.separate_002) {
+            Ok(purpose::PurposeRule { key_type: Some(key_type), .. }) => key_type.to_string(),
+            _ => purpose.as_str().to_owned(),
+        }
     }
 
     /// Refuses with 17 unless an activity is authorised: `subject` is a key type, a key usage or a command.
@@ -460,7 +496,8 @@ impl Session {
 
     /// RSA and HMAC keys have forms of their own under a variant LMK: no part of one is taken for a DES key, nor the reverse.
     fn only_des_key(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        if matches!(purpose, KeyPurpose::RSA_PRIVATE | KeyPurpose::RSA_PUBLIC | KeyPurpose::HMAC) {
+        let key_type = self.rule(purpose)?.key_type;
+        if matches!(key_type, Some(KeyType::RSA_PRIVATE | KeyType::RSA_PUBLIC | KeyType::HMAC)) {
             return self.refuse(ErrorCode::KEY_FUNCTION, format!("keys of type {purpose:?} are no DES keys"));
         }
         Ok(())
@@ -478,7 +515,8 @@ impl Session {
         self.only_des_key(purpose)?;
         let (scheme, cryptogram) = self.cryptogram_field(field)?;
         match variant::decrypt_under_lmk(&lmk, LmkUse::from(key_type), scheme, &cryptogram) {
-            Ok(decrypted) if decrypted.odd_parity => {
+            // A DUKPT initial key has the parity that its derivation gave it.
+            Ok(decrypted) if decrypted.odd_parity || key_type == KeyType::IKEY => {
                 self.allow_posing(&decrypted.key)?;
                 Ok(OpenKey::new(decrypted.key, purpose, None))
             }

@@ -37,7 +37,7 @@ const PAGES: &[([u8; 2], Option<&str>)] = &[
 ];
 
 /// Commands that cannot tell TMK, TPK and PVK apart: disabled where key type 002 is separated (keys.md 2).
-const AMBIGUOUS: &[[u8; 2]] = &[*b"AA", *b"AE", *b"FC", *b"FE", *b"HC", *b"KA"];
+pub(super) const AMBIGUOUS: &[[u8; 2]] = &[*b"AA", *b"AE", *b"FC", *b"FE", *b"HC", *b"KA", *b"OE"];
 
 /// What a key of type 002 may become where the type is separated: TPK, TMK, TKR.
 const MIGRATION_TYPES: &[KeyPurpose] =
@@ -45,12 +45,11 @@ const MIGRATION_TYPES: &[KeyPurpose] =
 
 impl MigrationOps for Session {
     fn command_permitted(&mut self) -> Result<(), ErrorCode> {
-        let settings = &self.state.settings;
-        if settings.separate_002 && AMBIGUOUS.contains(&self.command) {
-            let why = "key type 002 is separated: the command cannot tell its keys apart";
+        if !self.command_enabled(self.command) {
+            let why = "the command is disabled, or key type 002 is separated and it cannot tell its keys apart";
             return self.refuse(ErrorCode::COMMAND_DISABLED, why);
         }
-        if self.command == *b"BY" && !settings.zmk_translation {
+        if self.command == *b"BY" && !self.state.settings.zmk_translation {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "the ZMK translate command is disabled");
         }
         self.page_permission().unwrap_or(Ok(()))
@@ -66,13 +65,13 @@ impl MigrationOps for Session {
     fn old_lmk_translate(
         &mut self,
         purpose: KeyPurpose,
-        destination: KeyPurpose,
+        migrated_to: Option<KeyPurpose>,
         field: &[u8],
         scheme: u8,
         attributes: Option<KeyAttributes<'_>>,
     ) -> Result<(Vec<u8>, KeyHandle), ErrorCode> {
         let (old, new) = self.translation()?;
-        if purpose != destination {
+        if let Some(destination) = migrated_to {
             self.migration(purpose, destination)?;
         }
         match (old.scheme(), new.scheme(), attributes) {
@@ -89,7 +88,7 @@ impl MigrationOps for Session {
             }
         }
         let mut key = self.with_lmk(old, |session| session.unwrap_under_lmk(purpose, field))?;
-        key.purpose = destination;
+        key.purpose = migrated_to.unwrap_or(purpose);
         let mut key = self.hold_key(Arc::new(key))?;
         if let Some(attributes) = attributes {
             key = self.key_describe(key, attributes)?;

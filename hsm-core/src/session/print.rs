@@ -94,7 +94,7 @@ impl PrintOps for Session {
         attributes: Option<KeyAttributes<'_>>,
         fields: &[u8],
     ) -> Result<(Vec<u8>, [u8; 8], bool), ErrorCode> {
-        let format = self.may_print(&component_activity(purpose, attributes.as_ref()))?;
+        let format = self.may_print(&self.component_activity(purpose, attributes.as_ref()))?;
         let (key, wrapped) = self.new_component(purpose, scheme, attributes.as_ref())?;
         let printed = self.print_clear_key(&format, &key, false, fields)?;
         Ok((wrapped, self.shown_check_value(&key)?, printed))
@@ -108,10 +108,10 @@ impl PrintOps for Session {
         split: bool,
         fields: &[u8],
     ) -> Result<(Vec<u8>, [u8; 8], bool), ErrorCode> {
-        let format = self.may_print(&component_activity(purpose, attributes.as_ref()))?;
+        let format = self.may_print(&self.component_activity(purpose, attributes.as_ref()))?;
         let handle = match attributes {
-            Some(attributes) => self.key_generate_block(attributes)?,
-            None => self.key_generate(purpose, scheme)?,
+            Some(attributes) => self.generated_block(&attributes)?,
+            None => self.generated(purpose, scheme)?,
         };
         let wrapped = self.key_wrap(handle, scheme)?;
         let key = self.key(handle)?.clone();
@@ -122,11 +122,19 @@ impl PrintOps for Session {
     fn print_terminal_key(&mut self, key: KeyHandle, fields: &[u8]) -> Result<bool, ErrorCode> {
         let format = self.may_print("command.ta.host")?;
         let key = self.key_for(key, &[KeyPurpose::TMK])?;
+        self.in_force(key.optional())?;
         self.print_clear_key(&format, key.key(), false, fields)
     }
 }
 
 impl Session {
+    /// The activity of printing keys and components: `component`, key type or key usage, `host`.
+    fn component_activity(&self, purpose: KeyPurpose, attributes: Option<&KeyAttributes<'_>>) -> String {
+        let usage = attributes.and_then(|attributes| attributes.usage);
+        let subject = usage.map_or_else(|| self.activity_subject(purpose), |usage| usage.escape_ascii().to_string());
+        format!("component.{}.host", subject.to_ascii_lowercase())
+    }
+
     /// Whether a document may be printed now, and its format.
     fn may_print(&mut self, activity: &str) -> Result<PrintFormat, ErrorCode> {
         self.require_named(activity)?;
@@ -206,10 +214,11 @@ impl Session {
     ) -> Result<bool, ErrorCode> {
         let mut values =
             PrintValues { fields: split_fields(fields).take(PRINT_FIELDS).collect(), ..Default::default() };
+        // Halves, or thirds of a triple-length key.
         let part = match (split, key.len()) {
             (false, len) => len,
-            (true, 8) => 4,
-            (true, _) => 8,
+            (true, 24) => 8,
+            (true, len) => len / 2,
         };
         for (to, part) in values.parts.iter_mut().zip(key.bytes().chunks(part.max(1))) {
             *to = Zeroizing::new(hex::encode(part).into_bytes());
@@ -274,13 +283,6 @@ impl Session {
         digits.truncate(len);
         Ok(digits)
     }
-}
-
-/// The activity of printing components: `component`, key type or key usage, `host`.
-fn component_activity(purpose: KeyPurpose, attributes: Option<&KeyAttributes<'_>>) -> String {
-    let usage = attributes.and_then(|attributes| attributes.usage);
-    let subject = usage.map_or_else(|| purpose.as_str().to_owned(), |usage| usage.escape_ascii().to_string());
-    format!("component.{}.host", subject.to_ascii_lowercase())
 }
 
 fn lmk_secret(lmk: &Lmk, pair: LmkPair) -> Option<&ClearKey> {

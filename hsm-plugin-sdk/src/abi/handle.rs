@@ -119,10 +119,11 @@ purposes! {
 }
 
 impl KeyPurpose {
-    /// The purpose with this key type code, as commands with a key type field carry it. The host refuses codes it does not know.
+    /// The purpose with this key type code, in either case of letters. The host refuses codes it does not know.
     #[must_use]
     pub const fn from_code(code: [u8; 3]) -> Self {
-        Self(code)
+        let [a, b, c] = code;
+        Self([a.to_ascii_uppercase(), b.to_ascii_uppercase(), c.to_ascii_uppercase()])
     }
 
     /// The three characters.
@@ -149,6 +150,6 @@ impl Wire<'_> for KeyPurpose {
         self.0.put(out);
     }
     fn get(from: &mut Reader<'_>) -> Option<Self> {
-        <[u8; 3]>::get(from).map(Self)
+        <[u8; 3]>::get(from).map(Self::from_code)
     }
 }

@@ -11,10 +11,10 @@ impl<'h> Request<'h> {
     /// 15 for anything else.
     pub fn pin_key_type(&mut self) -> Result<KeyPurpose> {
         let at = self.offset();
-        match &self.key_type("Key type")?.code() {
-            b"001" => Ok(KeyPurpose::ZPK),
-            b"002" | b"70D" => Ok(KeyPurpose::TPK),
-            b"FFF" => Ok(KeyPurpose::PIN_KEY),
+        match self.key_type("Key type").map(KeyPurpose::code).as_ref() {
+            Ok(b"001") => Ok(KeyPurpose::ZPK),
+            Ok(b"002" | b"70D") => Ok(KeyPurpose::TPK),
+            Ok(b"FFF") => Ok(KeyPurpose::PIN_KEY),
             _ => Err(self.refuse("Key type", at, "must be 001, 002, 70D or FFF")),
         }
     }

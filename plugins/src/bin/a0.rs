@@ -30,7 +30,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::transport::read_terminal_flag;
+use hsm_plugins::transport::{goes_into_block, read_terminal_flag};
 
 command! {
     code: "A0",
@@ -49,18 +49,19 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let export = if exports { Some(Export::read(req, purpose, derivation.as_ref())?) } else { None };
     req.lmk_identifier()?;
     let at = req.offset();
-    let attributes = if scheme == b'S' { req.attributes(&AttributeGroup::GENERATE)? } else { None };
+    let in_block = goes_into_block(hsm, purpose, scheme)?;
+    let attributes = if in_block { req.attributes(&AttributeGroup::GENERATE)? } else { None };
     let export = match export {
-        Some(export) => Some(export.read_block(req, scheme == b'S')?),
+        Some(export) => Some(export.read_block(req, in_block)?),
         None => None,
     };
     req.end()?;
 
     hsm.key_type_fits(purpose)?;
-    if hsm.is_key_block_lmk()? != (scheme == b'S') {
+    if hsm.is_key_block_lmk()? != in_block {
         return Err(ErrorCode::KEY_SCHEME.into());
     }
-    if scheme == b'S' && attributes.is_none() {
+    if in_block && attributes.is_none() {
         return Err(missing(req, at));
     }
     if attributes.is_none() {

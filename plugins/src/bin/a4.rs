@@ -15,6 +15,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
+use hsm_plugins::transport::goes_into_block;
 
 command! {
     code: "A4",
@@ -40,7 +41,8 @@ fn form<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
         components.push(req.sized_key("Component", purpose, untagged)?);
     }
     req.lmk_identifier()?;
-    let attributes = if scheme == b'S' { req.attributes(&AttributeGroup::VERSION)? } else { None };
+    let in_block = goes_into_block(hsm, purpose, scheme)?;
+    let attributes = if in_block { req.attributes(&AttributeGroup::VERSION)? } else { None };
     req.end()?;
 
     hsm.key_type_fits(purpose)?;

@@ -16,7 +16,7 @@
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
-use hsm_plugins::transport::check_value;
+use hsm_plugins::transport::{check_value, goes_into_block};
 
 command! {
     code: "A6",
@@ -31,11 +31,10 @@ fn import<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let scheme = req.scheme("Key scheme (LMK)")?;
     let variant = req.atalla_variant()?;
     req.lmk_identifier()?;
-    let attributes = match (scheme, key.scheme()) {
-        (b'S', Some(b'R')) => req.attributes(&AttributeGroup::MODIFY)?,
-        (b'S', Some(b'S')) => None,
-        (b'S', _) => req.attributes(&AttributeGroup::DESCRIBE)?,
-        _ => None,
+    let attributes = match (goes_into_block(hsm, purpose, scheme)?, key.scheme()) {
+        (true, Some(b'R')) => req.attributes(&AttributeGroup::MODIFY)?,
+        (true, Some(b'S')) | (false, _) => None,
+        (true, _) => req.attributes(&AttributeGroup::DESCRIBE)?,
     };
     req.end()?;
 

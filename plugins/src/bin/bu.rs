@@ -25,7 +25,8 @@ command! {
 
 fn check_value<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let at = req.offset();
-    let code = *req.chars("Key type code", 2, |_| true, "")?.first_chunk().unwrap_or(b"??");
+    let code = req.chars("Key type code", 2, |_| true, "")?.first_chunk::<2>().unwrap_or(b"??");
+    let code = code.map(|c| c.to_ascii_uppercase());
     let purpose = match &code {
         b"FF" => None,
         b"10" => Some(KeyPurpose::ZMK_COMPONENT),
@@ -40,7 +41,11 @@ fn check_value<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>>
     let mut flagged = FlaggedKey::read(req, "Key", purpose.unwrap_or(KeyPurpose::KEY_BLOCK), b"2")?;
     if purpose.is_none() {
         req.delimiter("Delimiter before the key type", b';')?;
-        flagged.key = flagged.key.with_purpose(req.key_type("Key type")?);
+        let key_type = req.key_type("Key type").map_err(|refusal| match refusal.code {
+            ErrorCode::KEY_TYPE_CODE => Refusal { code: ErrorCode::KEY_TYPE, ..refusal },
+            _ => refusal,
+        })?;
+        flagged.key = flagged.key.with_purpose(key_type);
     } else if req.rest().first() == Some(&b';') && req.rest().get(4) == Some(&b';') {
         req.accept(b';');
         req.key_type("Key type")?;

@@ -29,7 +29,8 @@ command! {
 
 fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let at = req.offset();
-    let code = *req.text("Key type code", 2)?.first_chunk().unwrap_or(b"??");
+    let code = req.text("Key type code", 2)?.first_chunk::<2>().unwrap_or(b"??");
+    let code = code.map(|c| c.to_ascii_uppercase());
     let (source, named) = match code {
         [b'F', b'F'] => (KeyPurpose::KEY_BLOCK, true),
         [b'F', b'2'] => (KeyPurpose::PVK, true),
@@ -65,9 +66,9 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
             "must be FF and FFF for a key block",
         ));
     }
-    let source = if code == *b"F2" { source } else { destination };
+    let (purpose, migrated_to) = if code == *b"F2" { (source, Some(destination)) } else { (destination, None) };
     let scheme = legacy::translated_scheme(&key, options, attributes);
-    let translated = hsm.old_lmk_translate(source, destination, key.bytes(), scheme, attributes);
+    let translated = hsm.old_lmk_translate(purpose, migrated_to, key.bytes(), scheme, attributes);
     let (translated, key) = translated.map_err(|code| match code {
         ErrorCode::KEY_TYPE => ErrorCode::KEY_TYPE_CODE,
         other => other,

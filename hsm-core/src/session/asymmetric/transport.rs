@@ -29,6 +29,7 @@ impl Session {
         self.may(&public, ModeOfUse::Encrypt, ErrorCode::KEY_FUNCTION)?;
         let key = self.key(key)?.clone();
         self.may_leave(&key)?;
+        self.in_force(key.optional())?;
         let iv_len = match key.algorithm() {
             Algorithm::Des | Algorithm::Hmac => 8,
             Algorithm::Aes => 16,

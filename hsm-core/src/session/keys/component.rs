@@ -54,7 +54,7 @@ impl Session {
     }
 
     fn new_variant_component(&mut self, purpose: KeyPurpose, scheme: u8) -> Result<(ClearKey, Vec<u8>), ErrorCode> {
-        let Some(key_type) = self.rule(purpose)?.key_type else {
+        let Some(key_type) = self.known_rule(purpose)?.key_type else {
             return self.refuse(ErrorCode::KEY_TYPE, "a variant LMK needs a key type");
         };
         let scheme = match scheme {

@@ -49,11 +49,11 @@ impl Session {
                 }
                 self.derived_with_attributes(key, given)?
             }
-            // Keys under a variant LMK have odd parity; that changes neither check value nor what is derived from the key.
+            // Its parity stays: key derivation adds the key to data, so each of its bits counts.
             None => {
                 self.variant_lmk_only()?;
                 self.require("generate", KeyPurpose::IKEY)?;
-                OpenKey::new(key.with_odd_parity(), KeyPurpose::IKEY, None)
+                OpenKey::new(key, KeyPurpose::IKEY, None)
             }
         };
         self.hold_key(Arc::new(key))

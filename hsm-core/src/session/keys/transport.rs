@@ -23,8 +23,8 @@ const WRAPPING_KEYS: &[KeyPurpose] =
 const KEY_ENCRYPTION: &str = "K0";
 const BLOCK_PROTECTION: &str = "K1";
 
-/// Usage of ZMKs.
-const ZMK_USAGE: [u8; 2] = *b"52";
+/// Usages of keys that serve as ZMKs.
+const ZMK_USAGES: [[u8; 2]; 2] = [*b"52", *b"K0"];
 
 impl Session {
     pub(super) fn export(
@@ -39,6 +39,7 @@ impl Session {
         let wrapping_key = self.wrapping_key(wrapping_key, true)?;
         let key = self.key(key)?.clone();
         self.may_leave(&key)?;
+        self.in_force(&key.optional)?;
         let attributes = self.effective_attributes(&key)?;
         self.may_export(&key, attributes.as_ref())?;
         match (scheme, attributes) {
@@ -91,7 +92,10 @@ impl Session {
                 self.opened(opened, purpose, to_key_block, given)?
             }
             _ => {
-                let (key, forced) = self.decrypt_transported(&wrapping_key, field, atalla)?;
+                let key = self.decrypt_transported(&wrapping_key, field, atalla)?;
+                let is_initial = is_initial_key(purpose, given.and_then(|given| given.usage));
+                let forced = !is_initial && !key.has_odd_parity();
+                let key = if is_initial { key } else { key.with_odd_parity() };
                 let key = OpenKey::new(key, purpose, None);
                 let key = match given {
                     Some(given) if to_key_block => self.describe(&key, given)?,
@@ -160,7 +164,7 @@ impl Session {
     }
 
     fn may_import_block(&mut self, attributes: &Attributes) -> Result<(), ErrorCode> {
-        if attributes.usage.id() == ZMK_USAGE && !self.state.settings.zmk_import {
+        if ZMK_USAGES.contains(&attributes.usage.id()) && !self.state.settings.zmk_import {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "import of ZMKs is disabled");
         }
         if is_private(attributes) && !self.state.settings.private_key_import {
@@ -176,7 +180,7 @@ impl Session {
         attributes: Option<&Attributes>,
     ) -> Result<(), ErrorCode> {
         let Some(attributes) = attributes else { return self.may_export_type(key.purpose) };
-        if attributes.usage.id() == ZMK_USAGE && !self.state.settings.zmk_export {
+        if ZMK_USAGES.contains(&attributes.usage.id()) && !self.state.settings.zmk_export {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "export of ZMKs is disabled");
         }
         if is_private(attributes) && !self.state.settings.private_key_export {
@@ -315,13 +319,8 @@ impl Session {
         }
     }
 
-    /// A key from under a wrapping key in a variant or X9.17 scheme, with odd parity, and whether that had to be forced.
-    fn decrypt_transported(
-        &mut self,
-        wrapping_key: &OpenKey,
-        field: &[u8],
-        atalla: u8,
-    ) -> Result<(ClearKey, bool), ErrorCode> {
+    /// A key from under a wrapping key in a variant or X9.17 scheme.
+    fn decrypt_transported(&mut self, wrapping_key: &OpenKey, field: &[u8], atalla: u8) -> Result<ClearKey, ErrorCode> {
         let (scheme, cryptogram) = self.cryptogram_field(field)?;
         if !self.state.settings.x917_import && !matches!(scheme, KeyScheme::U | KeyScheme::T) {
             return self.refuse(ErrorCode::KEY_SCHEME, "import in X9.17 schemes is disabled");
@@ -333,7 +332,7 @@ impl Session {
         self.des_wrapping_key(wrapping_key)?;
         let atalla = self.atalla(atalla)?;
         match variant::decrypt_under_zmk(wrapping_key.key(), atalla, scheme, &cryptogram) {
-            Ok(decrypted) => Ok((decrypted.key.with_odd_parity(), !decrypted.odd_parity)),
+            Ok(decrypted) => Ok(decrypted.key),
             Err(error) => self.refuse(ErrorCode::new(error.code()), error.to_string()),
         }
     }
@@ -402,8 +401,10 @@ impl Session {
         if key.algorithm() != Algorithm::Des {
             return self.refuse(ErrorCode::ALGORITHM, "a variant LMK holds DES keys only");
         }
-        let forced = !key.has_odd_parity();
-        Ok((Arc::new(OpenKey::new(key.with_odd_parity(), purpose, None)), forced))
+        let is_initial = is_initial_key(purpose, Some(usage.id()));
+        let forced = !is_initial && !key.has_odd_parity();
+        let key = if is_initial { key } else { key.with_odd_parity() };
+        Ok((Arc::new(OpenKey::new(key, purpose, None)), forced))
     }
 
     /// Variant and X9.17 schemes need a DES key to wrap with: BB.
@@ -431,6 +432,11 @@ impl Session {
             error => self.refuse_block("the transported key block", error),
         }
     }
+}
+
+/// Whether a key is a DUKPT initial key, each bit of which counts: its parity is not touched.
+fn is_initial_key(purpose: KeyPurpose, usage: Option<[u8; 2]>) -> bool {
+    purpose == KeyPurpose::IKEY || usage == Some(*b"B1")
 }
 
 /// Whether a key block holds a private key. Public keys have usage 02.

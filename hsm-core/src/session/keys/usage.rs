@@ -99,7 +99,7 @@ impl Session {
     }
 
     /// Whether a key block's status and dates let its key be used.
-    pub(super) fn in_force(&mut self, optional: &OptionalBlocks) -> Result<(), ErrorCode> {
+    pub(in crate::session) fn in_force(&mut self, optional: &OptionalBlocks) -> Result<(), ErrorCode> {
         if let Some(status @ (b"E" | b"P" | b"R")) = optional.get(*b"00") {
             let why = format!("the key's status is {}: expired, pending or revoked", status.escape_ascii());
             return self.refuse(ErrorCode::KEY_STATUS, why);

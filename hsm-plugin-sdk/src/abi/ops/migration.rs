@@ -16,15 +16,15 @@ host_operations! {
         fn key_part_check_values(key: KeyHandle) -> Vec<u8>;
 
         /// Translates a key field from the old LMK to the new one, of which one is in the slot and the other in its key change
-        /// storage. Returns the field under the new LMK (`key_wrap`) and the key, as one of `destination`.
+        /// storage. Returns the field under the new LMK (`key_wrap`) and the key.
         ///
         /// 33 if nothing is in key change storage, 04 or 28 for a key type that does not exist, 10 for parity, A1 from a key-block
-        /// LMK to a variant LMK. A `destination` other than `purpose` migrates a key of type 002: 44 unless key type 002 is
+        /// LMK to a variant LMK. `migrated_to` makes another key of one of type 002: 44 unless key type 002 is
         /// separated, 45 unless it becomes a TPK (70D), TMK (80D) or TKR (90D). 15 if `attributes` are missing although the key goes
         /// from a variant LMK to a key-block LMK, or given although it does not.
         fn old_lmk_translate(
             purpose: KeyPurpose,
-            destination: KeyPurpose,
+            migrated_to: Option<KeyPurpose>,
             field: &[u8],
             scheme: u8,
             attributes: Option<KeyAttributes<'_>>,
