@@ -144,7 +144,21 @@ impl PluginSet {
 
     /// Compiles every plugin that is not compiled yet, unless `stop` says to leave the rest to their first request.
     pub fn compile_all(&self, stop: impl Fn() -> bool) {
-        for plugin in self.plugins.values() {
+        self.compile(self.plugins.values(), stop);
+    }
+
+    /// Compiles the plugins that were not taken over from an older generation, which compiles its own.
+    pub fn compile_new(&self, older: &Self, stop: impl Fn() -> bool) {
+        let is_shared =
+            |code: &[u8; 2], plugin| older.plugins.get(code).is_some_and(|old: &Arc<Plugin>| Arc::ptr_eq(old, plugin));
+        self.compile(
+            self.plugins.iter().filter(|(code, plugin)| !is_shared(code, plugin)).map(|(_, plugin)| plugin),
+            stop,
+        );
+    }
+
+    fn compile<'a>(&self, plugins: impl Iterator<Item = &'a Arc<Plugin>>, stop: impl Fn() -> bool) {
+        for plugin in plugins {
             if stop() {
                 return;
             }

@@ -269,7 +269,7 @@ impl Reloading {
         let older = self.plugins.current();
         let set = PluginSet::load(self.plugin_dir.as_deref(), &self.limits)?.after(&older);
         set.try_own()?;
-        set.compile_all(|| self.is_stopping());
+        set.compile_new(&older, || self.is_stopping());
         let mut reloaded = Reloaded { plugins: set.infos().count(), ..Reloaded::default() };
         if let Some(put_in_force) = new_settings {
             put_in_force(&mut reloaded);
