@@ -240,7 +240,7 @@ pub static KEY_TYPES: &[KeyTypeInfo] = &[
     row(4, 0x2, &["CVK", "CSCK"], AUTH_EXPORT, NotListed, Listed, &["C0", "13", "12", "11"]),
     row(6, 0x2, &["KIA"], None, Unknown, Unknown, &[]),
     row(7, 0x2, &["PPASN"], None, Unknown, Unknown, &[]),
-    row(0, 0x3, &["TAK"], AUTH_EXPORT, NotListed, Listed, &["M3", "M0"]),
+    row(0, 0x3, &["TAK"], AUTH_EXPORT, NotListed, Listed, MAC_USAGES),
     row(1, 0x3, &["TAKs"], None, Unknown, Unknown, &[]),
     row(2, 0x3, &["TAKr"], None, Unknown, Unknown, &[]),
     row(1, 0x4, &["DTAB"], None, Unknown, Unknown, &[]),
@@ -270,7 +270,7 @@ pub static KEY_TYPES: &[KeyTypeInfo] = &[
     row(6, 0x7, &["ZKA master key", "MK-ZKA"], None, NotListed, Listed, &["53"]),
     row(8, 0x7, &["MK-KE"], None, NotListed, Listed, &[]),
     row(9, 0x7, &["MK-AS"], None, NotListed, Listed, &[]),
-    row(0, 0x8, &["ZAK"], AUTH_EXPORT, NotListed, Listed, &["M3", "M0"]),
+    row(0, 0x8, &["ZAK"], AUTH_EXPORT, NotListed, Listed, MAC_USAGES),
     row(1, 0x8, &["ZAKs"], None, Unknown, Unknown, &[]),
     row(2, 0x8, &["ZAKr"], None, Unknown, Unknown, &[]),
     row(0, 0x9, &["BDK-1", "BDK"], AUTH_EXPORT, NotListed, Listed, &["B0"]),
@@ -303,6 +303,9 @@ pub static KEY_TYPES: &[KeyTypeInfo] = &[
 ];
 
 use Listing::{Listed, NotListed, Unknown};
+
+/// MAC keys, whatever the algorithm, the usual one first; a single-length key has no other than M1 and M2.
+const MAC_USAGES: &[&str] = &["M3", "M0", "M1", "M2", "M4", "M5"];
 
 /// `y/y/A`, as most rows have it.
 const AUTH_EXPORT: Option<Rg7000> =

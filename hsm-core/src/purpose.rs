@@ -44,8 +44,6 @@ pub fn describable(purpose: KeyPurpose, separation: bool) -> Result<&'static [&'
     // Without separation, type 002 does not say which of its three kinds of key it is.
     let purpose = if purpose == KeyPurpose::PVK && !separation { KeyPurpose::TERMINAL } else { purpose };
     match purpose {
-        // The same keys under variant LMKs, whatever the MAC algorithm; a single-length key has no algorithm but these.
-        KeyPurpose::TAK | KeyPurpose::ZAK => Ok(&["M3", "M0", "M1", "M2", "M4", "M5"]),
         // The generic usage beside that of the type.
         KeyPurpose::ZEK => Ok(&["22", "D0"]),
         KeyPurpose::DEK => Ok(&["21", "D0"]),

@@ -839,6 +839,28 @@ fn zmks_are_formed_from_components_under_their_own_variant() {
 }
 
 #[test]
+fn single_length_taks_have_a_usage_of_their_own() {
+    let lmk = Lmk::test_keyblock_aes();
+    let mut session = plain();
+    let zmk = block(
+        &lmk,
+        1,
+        attributes("52", BlockAlgorithm::Tdes, ModeOfUse::EncryptDecrypt, b"00"),
+        &OptionalBlocks::NONE,
+        &clear(ZMK),
+    );
+    let sent =
+        variant::encrypt_under_zmk(&clear(ZMK), AtallaVariant::NONE, KeyScheme::Single, &clear(&DD[..16])).unwrap();
+    let sent = KeyScheme::Single.write(&sent);
+    let answer = run(&mut session, &format!("MI{zmk}{sent}%01"));
+    assert_eq!(&answer[..2], "00", "{}", why(&session));
+    let (tak, _) = first_field(&answer[2..], 0);
+    assert_eq!(&tak[6..12], "M1DN00");
+    let back = run(&mut session, &format!("MG{zmk}{tak}%01"));
+    assert_eq!(&back[..18], format!("00{sent}"), "{}", why(&session));
+}
+
+#[test]
 fn zmks_are_formed_from_key_block_components() {
     let lmk = Lmk::test_keyblock_aes();
     let mut session = plain();
