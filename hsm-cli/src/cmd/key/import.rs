@@ -59,8 +59,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let odd = unwrapped.odd_parity;
     let key = unwrapped.key.with_odd_parity();
     // Without a type nothing but its attributes says what the key is.
-    let id = args.under.slot(&lmks, unwrapped.attributes.is_some() && args.under.key_type.is_none())?;
-    let under_lmk = args.under.target(&key, unwrapped.attributes).put(&key, &lmks, id)?;
+    let id = args.under.slot(&lmks, unwrapped.attributes.is_some() && args.under.key_type(&lmks)?.is_none())?;
+    lmks.check_length(&key)?;
+    let under_lmk = args.under.target(&lmks, &key, unwrapped.attributes)?.put(&key, &lmks, id)?;
 
     let check = hsm_core::kcv::check_value(&key).unwrap_or_default();
     let agrees = expected.as_ref().map(|expected| check.starts_with(expected));
