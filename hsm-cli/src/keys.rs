@@ -20,6 +20,7 @@ use hsm_core::lmk::{Lmk, LmkId, LmkScheme};
 use hsm_core::scheme::{KeyField, KeyScheme, Untagged};
 use hsm_core::variant::LmkUse;
 use hsm_core::{Algorithm, ClearKey, hex, kcv, variant};
+use std::str::FromStr;
 use zeroize::Zeroizing;
 
 /// Ciphers and lengths of keys.
@@ -211,10 +212,11 @@ impl<'a> Source<'a> {
             let under = if self.component { LmkUse::component_of(key_type) } else { LmkUse::from(key_type) };
             let opened = variant::decrypt_under_lmk(lmk, under, scheme, &bytes)
                 .with_context(|| format!("the {} does not open under LMK {id:02}", self.name))?;
-            if opened.odd_parity || self.any_parity {
+            // A DUKPT initial key has the parity that its derivation gave it.
+            let wrong_parity = !opened.odd_parity && key_type != KeyType::IKEY;
+            if !wrong_parity || self.any_parity {
                 let what = if self.component { "component of type" } else { "type" };
                 let form = format!("{}, {what} {} under LMK {id:02}", scheme_name(scheme), type_name(key_type));
-                let wrong_parity = !opened.odd_parity;
                 return Ok(Opened { key: opened.key, form, attributes: None, clear: false, wrong_parity });
             }
         }
@@ -303,13 +305,46 @@ pub(crate) fn cryptogram(name: &str, text: &str, untagged: Untagged) -> anyhow::
     Ok((scheme, bytes.to_vec()))
 }
 
-/// The key type of a code or name.
-///
-/// # Errors
-/// A line that says where the list is.
-pub(crate) fn key_type(name: &str) -> Result<KeyType, String> {
-    let found = KeyType::by_name(name, false).map_or_else(|| KeyType::parse(name.as_bytes()), Ok);
-    found.map_err(|e| format!("{e}; `hsm key types` lists codes and names"))
+/// A key type as an argument names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NamedType {
+    /// What the settings say that a TPK is.
+    Tpk,
+    /// What the settings say that a TMK is.
+    Tmk,
+    /// This one.
+    Type(KeyType),
+}
+
+impl FromStr for NamedType {
+    type Err = String;
+
+    /// Reads a code or a name. The error says where the list is.
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name.to_ascii_uppercase().as_str() {
+            "TPK" => Ok(Self::Tpk),
+            "TMK" => Ok(Self::Tmk),
+            // Other names mean the same with every setting.
+            _ => KeyType::by_name(name, false)
+                .map_or_else(|| KeyType::parse(name.as_bytes()), Ok)
+                .map(Self::Type)
+                .map_err(|e| format!("{e}; `hsm key types` lists codes and names")),
+        }
+    }
+}
+
+impl NamedType {
+    /// The key type, as the server has it with its settings.
+    ///
+    /// # Errors
+    /// As [`Lmks::settings`].
+    pub(crate) fn resolve(self, lmks: &Lmks) -> anyhow::Result<KeyType> {
+        Ok(match self {
+            Self::Tpk => KeyType::tpk(lmks.settings()?.separate_002),
+            Self::Tmk => KeyType::tmk(lmks.settings()?.separate_002),
+            Self::Type(key_type) => key_type,
+        })
+    }
 }
 
 /// A scheme for keys that are made: Z, U, T, X, Y, S or R.

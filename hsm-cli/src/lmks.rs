@@ -98,28 +98,23 @@ pub(crate) struct LmkArgs {
 impl LmkArgs {
     /// The LMKs. Nothing is read before the first key needs one.
     pub(crate) fn lmks(&self) -> Lmks {
-        Lmks { asked: self.lmk, store: Some(self.store.clone()), loaded: OnceCell::new() }
+        Lmks { asked: self.lmk, store: Some(self.store.clone()), config: OnceCell::new(), slots: OnceCell::new() }
     }
 }
 
 /// LMKs in their slots, opened when they are needed.
 pub(crate) struct Lmks {
     asked: Option<u8>,
+    /// `None` for the published test LMKs.
     store: Option<StoreArgs>,
-    loaded: OnceCell<Loaded>,
-}
-
-/// What was opened.
-struct Loaded {
-    slots: Arc<LmkSlots>,
-    /// The setting of this name.
-    strong_keys_under_weak_lmk: bool,
+    config: OnceCell<Config>,
+    slots: OnceCell<Arc<LmkSlots>>,
 }
 
 impl Lmks {
     /// The published test LMKs, whatever the settings say.
     pub(crate) fn published() -> Self {
-        Self { asked: None, store: None, loaded: OnceCell::new() }
+        Self { asked: None, store: None, config: OnceCell::new(), slots: OnceCell::new() }
     }
 
     /// The slot that was asked for.
@@ -132,22 +127,45 @@ impl Lmks {
     /// # Errors
     /// As [`load`] and [`StoreArgs::load`].
     pub(crate) fn slots(&self) -> anyhow::Result<&LmkSlots> {
-        Ok(&self.loaded()?.slots)
+        if let Some(slots) = self.slots.get() {
+            return Ok(slots);
+        }
+        let slots = match &self.store {
+            Some(_) => Arc::new(load(self.config()?)?),
+            None => SecurityModule::with_test_lmks().lmks(),
+        };
+        Ok(self.slots.get_or_init(|| slots))
     }
 
-    fn loaded(&self) -> anyhow::Result<&Loaded> {
-        if let Some(loaded) = self.loaded.get() {
-            return Ok(loaded);
+    /// The security settings, as the server has them.
+    ///
+    /// # Errors
+    /// As [`StoreArgs::load`].
+    pub(crate) fn settings(&self) -> anyhow::Result<&Settings> {
+        Ok(&self.config()?.settings)
+    }
+
+    fn config(&self) -> anyhow::Result<&Config> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
         }
-        let (slots, settings) = match &self.store {
-            Some(store) => {
-                let config = store.load(&[])?.config;
-                (Arc::new(load(&config)?), config.settings)
-            }
-            None => (SecurityModule::with_test_lmks().lmks(), Settings::default()),
+        let config = match &self.store {
+            Some(store) => store.load(&[])?.config,
+            None => Config::default(),
         };
-        let strong_keys_under_weak_lmk = settings.strong_keys_under_weak_lmk;
-        Ok(self.loaded.get_or_init(|| Loaded { slots, strong_keys_under_weak_lmk }))
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// Whether the HSM makes, takes and gives away keys of this length.
+    ///
+    /// # Errors
+    /// Usage, for a single-length DES key if the settings disable them; as [`Lmks::settings`].
+    pub(crate) fn check_length(&self, key: &ClearKey) -> anyhow::Result<()> {
+        if key.algorithm() == Algorithm::Des && key.len() == 8 && !self.settings()?.single_des {
+            let why = "single-length DES keys are disabled by the setting single_des (the HSM answers 17); --set single_des=true allows them";
+            return Err(usage(why));
+        }
+        Ok(())
     }
 
     /// Whether the HSM puts a key under an LMK.
@@ -156,7 +174,7 @@ impl Lmks {
     /// Usage, if the LMK is too weak for it; as [`Lmks::lmk`].
     pub(crate) fn check_strength(&self, id: u8, key: &ClearKey) -> anyhow::Result<()> {
         let lmk = self.lmk(id)?;
-        if lmk.may_protect(key, self.loaded()?.strong_keys_under_weak_lmk) {
+        if lmk.may_protect(key, self.settings()?.strong_keys_under_weak_lmk) {
             return Ok(());
         }
         let why = match key.algorithm() {

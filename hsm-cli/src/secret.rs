@@ -15,8 +15,7 @@ pub(crate) fn get(name: &str, argument: &str) -> anyhow::Result<Zeroizing<String
     if argument != "-" {
         return Ok(Zeroizing::new(argument.trim().to_owned()));
     }
-    let terminal = if io::stdin().is_terminal() { Terminal::open() } else { None };
-    let line = match terminal {
+    let line = match terminal() {
         Some(terminal) => terminal.ask_secret(name)?,
         None => {
             let line = terminal::read_line(io::stdin().lock());
@@ -25,6 +24,11 @@ pub(crate) fn get(name: &str, argument: &str) -> anyhow::Result<Zeroizing<String
         }
     };
     Ok(Zeroizing::new(line.trim().to_owned()))
+}
+
+/// The terminal, if that is where secrets come from.
+pub(crate) fn terminal() -> Option<Terminal> {
+    if io::stdin().is_terminal() { Terminal::open() } else { None }
 }
 
 /// As [`get`], for an argument that may be absent.

@@ -9,6 +9,7 @@ use common::{PATIENCE, hsm, json, private, stderr, stdout};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
@@ -28,12 +29,18 @@ struct Server {
     child: Child,
     port: String,
     log: mpsc::Receiver<String>,
+    /// What it logged before it was ready.
+    before: Vec<String>,
 }
 
 impl Server {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_on("0", arguments)
+    }
+
+    fn start_on(port: &str, arguments: &[&str]) -> Self {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_hsm"))
-            .args(["serve", "--port", "0"])
+            .args(["serve", "--port", port])
             .args(arguments)
             .stderr(Stdio::piped())
             .spawn()
@@ -41,9 +48,15 @@ impl Server {
         let errors = BufReader::new(child.stderr.take().unwrap());
         let (sender, log) = mpsc::channel();
         thread::spawn(move || errors.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut server = Self { child, port: String::new(), log };
-        let ready = server.logged("listening on");
-        assert!(ready.contains("test LMKs: never use with live data"), "{ready}");
+        let mut server = Self { child, port: String::new(), log, before: Vec::new() };
+        let ready = loop {
+            let line = server.logged("");
+            if line.contains("listening on") {
+                break line;
+            }
+            server.before.push(line);
+        };
+        assert!(ready.contains(": never use with live data)"), "{ready}");
         let address = ready.split("listening on ").nth(1).and_then(|rest| rest.split([';', ',']).next()).unwrap();
         server.port = address.rsplit(':').next().unwrap().to_owned();
         server
@@ -94,6 +107,25 @@ fn every_command_has_help_with_an_example() {
         "key",
         "key check",
         "key types",
+        "lmk",
+        "lmk list",
+        "lmk generate",
+        "lmk load-test",
+        "lmk check",
+        "lmk change",
+        "lmk default",
+        "lmk delete",
+        "lmk passphrase",
+        "ctl",
+        "ctl authorize",
+        "ctl cancel",
+        "ctl status",
+        "ctl lmk",
+        "ctl get",
+        "ctl set",
+        "ctl unlock",
+        "ctl reload",
+        "ctl stop",
     ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
@@ -146,7 +178,7 @@ fn what_cannot_start_is_one_line_and_code_1() {
     // The near end of a connection has a port that nobody listens on and nobody else is given.
     let connection = TcpStream::connect(taken.local_addr().unwrap()).unwrap();
     let port = connection.local_addr().unwrap().port().to_string();
-    fails(&["send", "--port", &port, "NC"], 1, "cannot connect");
+    fails(&["send", "--port", &port, "--timeout", "0.2", "NC"], 1, "refused");
     fails(&["bench", "--port", &port], 1, "connection 1");
 }
 
@@ -157,6 +189,70 @@ fn send_is_bounded_in_time() {
     let start = Instant::now();
     fails(&["send", "--port", &port, "--timeout", "0.3", "NC"], 1, "timed out");
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn send_waits_for_a_server_that_is_starting() {
+    // A port that is free, and stays so until the server below takes it.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let asked = port.clone();
+    let send = thread::spawn(move || run(&["send", "--port", &asked, "--timeout", "20", "NC"]));
+    thread::sleep(Duration::from_millis(300));
+    let _server = Server::start_on(&port, &[]);
+    assert!(stdout(&send.join().unwrap().success()).starts_with("ND00268604"));
+}
+
+#[test]
+fn the_log_says_what_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (settings, socket) = (file("hsm.toml"), file("s"));
+    std::fs::write(&settings, "profile = 'strict'\n[authorisation]\nauthorised_activities = ['07 pin']\n").unwrap();
+    let server = Server::start(&["--config", &settings]);
+    let before =
+        |end: &str| assert!(server.before.iter().any(|line| line.ends_with(end)), "{end}: {:?}", server.before);
+    before(&format!("settings file {settings}, profile strict"));
+    before("LMK 07: pin is not authorised: no LMK is loaded there");
+    drop(server);
+
+    let quiet = |set: &str| {
+        let mut serve = std::process::Command::new(env!("CARGO_BIN_EXE_hsm"));
+        serve
+            .args(["serve", "--port", "0", "--log-level", "warn", "--set", set])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let first_line = |server: &mut Child| {
+        let line = BufReader::new(server.stderr.take().unwrap()).lines().next().unwrap().unwrap();
+        server.kill().unwrap();
+        server.wait().unwrap();
+        line
+    };
+    assert!(first_line(&mut quiet("lmks=")).contains("no LMK is loaded"));
+    // What is authorised is shown where other messages of its kind are not.
+    let mut server = quiet(&format!("control_socket={socket}"));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let authorize = || run(&["ctl", "--socket", &socket, "authorize", "diag"]).try_success().is_ok();
+    while !authorize() {
+        assert!(Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(first_line(&mut server).ends_with("LMK 00: diag authorised"));
+}
+
+#[test]
+fn a_mistake_in_the_settings_keeps_nobody_from_stopping_a_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&["--set", &format!("control_socket={}/s", dir.path().display())]);
+    let settings = dir.path().join("hsm.toml");
+    std::fs::write(&settings, format!("[network]\ncontrol_socket = '{}/s'\nprot = 1\n", dir.path().display())).unwrap();
+    let ctl = |command: &str| run(&["ctl", "--config", settings.to_str().unwrap(), command]);
+    let status = ctl("status").success();
+    assert!(stdout(&status).contains("LMK 00 authorised"));
+    assert!(stderr(&status).contains("hsm.toml:3: prot: there is no such setting"), "{}", stderr(&status));
+    ctl("stop").success();
+    assert!(server.child.wait().unwrap().success());
 }
 
 #[test]
@@ -353,9 +449,10 @@ fn a_reload_puts_settings_and_store_in_force() {
     std::fs::write(&settings, &lmk).unwrap();
     let generate = |id: &str| run(&["lmk", "generate", id, "--kind", "variant-2des", "--config", &settings]).success();
     generate("05");
+    let mode = |mode| std::fs::set_permissions(&store, std::fs::Permissions::from_mode(mode)).unwrap();
 
     let control = format!("control_socket={socket}");
-    let server = Server::start(&["--config", &settings, "--set", &control]);
+    let server = Server::start(&["--config", &settings, "--set", &control, "--lmk-ports"]);
     let ctl = |arguments: &[&str]| run(&[&["ctl", "--socket", &socket], arguments].concat());
     let reloaded = |changed: Value, restart: Value| {
         let answer = json(&ctl(&["reload", "--json"]).success());
@@ -371,6 +468,12 @@ fn a_reload_puts_settings_and_store_in_force() {
     ctl(&["set", "single_des", "true"]).success();
     reloaded(Value::from(vec!["single_des"]), Value::from(vec!["max_connections"]));
 
+    std::fs::write(&settings, format!("profile = 'strict'\n{text}")).unwrap();
+    let answer = json(&ctl(&["reload", "--json"]).success());
+    assert_eq!((&answer["changed"][0], &answer["restart"]), (&"profile".into(), &Value::from(vec!["max_connections"])));
+    std::fs::write(&settings, &text).unwrap();
+    ctl(&["reload"]).success();
+
     // A mistake anywhere leaves everything as it is.
     std::fs::write(&settings, format!("{}nonsense = 1\n", text.replace("= false", "= true"))).unwrap();
     fails(&["ctl", "--socket", &socket, "reload"], 1, "hsm.toml:8: nonsense");
@@ -382,7 +485,12 @@ fn a_reload_puts_settings_and_store_in_force() {
     generate("00");
     let hangup = std::process::Command::new("kill").args(["-HUP", &server.child.id().to_string()]).status().unwrap();
     assert!(hangup.success());
-    assert!(server.logged("; changed: lmk_store; needs a restart: max_connections").contains("reloaded"));
+    let changed = "; changed: lmk_store; needs a restart: max_connections, lmk_ports";
+    assert!(server.logged(changed).contains("reloaded"));
+    // A store that others may read is refused, whatever it holds.
+    mode(0o644);
+    fails(&["ctl", "--socket", &socket, "reload"], 1, "permissions 644");
+    mode(0o600);
     assert!(stdout(&server.run(&["send", "NC%00"]).success()).starts_with("ND00"));
 }
 
@@ -402,6 +510,15 @@ fn keys_have_check_values() {
     let block = "S00072P0TB00E0001EA421618B34F5FA1A77F7CF6480111B97CF0FAE7BD77D589EC921EF9";
     assert_eq!(json(&run(&["key", "check", "--json", "--key", block]).success())["kcv"], "4FE9FD");
     fails(&["key", "check", "--key", &block.replace("EF9", "EF8")], 1, "does not open");
+
+    // A DUKPT initial key (keys.md 7, A0) has no parity that could be wrong, and comes back from a ZMK as it went.
+    let initial = "UE2D197D9F18D83146EC7A3230DD89546";
+    assert_eq!(json(&run(&["key", "check", "--json", "--type", "302", "--key", initial]).success())["kcv"], "AF8C07");
+    let zmk = "0123456789ABCDEFFEDCBA9876543210";
+    let sent = ["key", "export", "--type", "302", "--key", initial, "--zmk", zmk, "--scheme", "X", "--json"];
+    let sent = json(&run(&sent).success())["under_zmk"].as_str().unwrap().to_owned();
+    let back = run(&["key", "import", "--type", "302", "--key", &sent, "--zmk", zmk, "--json"]).success();
+    assert_eq!(json(&back)["key"], initial);
 
     let types = json(&run(&["key", "types", "--json"]).success());
     assert!(types.as_array().unwrap().iter().any(|t| t["type"] == "402" && t["names"][0] == "CVK"));

@@ -42,7 +42,11 @@ fn an_lmk_from_making_to_deleting() {
     assert!(!stdout(&made).contains("change storage"), "{}", stdout(&made));
     run(&dir, &["lmk", "load-test", "1", "test-aes"]).success();
     run(&dir, &["lmk", "check", "1", "--expect", "9d04a0"]).success().stdout("9D04A00000000000\n");
+    run(&dir, &["lmk", "check", "1", "--expect", "9D04 A0"]).success();
     run(&dir, &["lmk", "check", "1", "--expect", "268604"]).code(3);
+    for wrong in ["", "zz", "9D04A00000000000F"] {
+        fails(&dir, &["lmk", "check", "1", "--expect", wrong], 2, "must be 1 to 16 hexadecimal digits");
+    }
 
     run(&dir, &["lmk", "change", "05", "--kind", "keyblock-aes", "--comment", "next", "--later"]).success();
     run(&dir, &["lmk", "change", "05", "--activate"]).success();
@@ -51,6 +55,20 @@ fn an_lmk_from_making_to_deleting() {
     assert_eq!((&table["default"], &table["lmks"][1]["comment"]), (&"05".into(), &"next".into()));
     assert_eq!((&table["change"][0]["scheme"], &table["change"][0]["status"]), (&"Variant".into(), &"Old".into()));
 
+    // Before components are asked for.
+    let in_vain = |arguments: &[&str], what: &str| {
+        fails(&dir, &[&["lmk"][..], arguments, &["--components", "2"]].concat(), 1, what);
+    };
+    in_vain(&["generate", "05"], "slot 05 is in use");
+    in_vain(&["generate", "06", "--comment", &"x".repeat(101)], "at most 100 bytes");
+    in_vain(&["change", "07"], "no LMK is loaded in slot 07");
+    in_vain(&["change", "05"], "`hsm lmk change 05 --erase`");
+    in_vain(&["change", "1", "--kind", "variant-2des"], "from a key-block LMK to a variant LMK");
+    private(&dir.path().join("short"), "horse 7\n");
+    fails(&dir, &["lmk", "passphrase", "--new-passphrase-file", "short"], 1, "at least 8 characters");
+    let pipe = std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap();
+    assert!(pipe.success());
+    fails(&dir, &["lmk", "list", "--store", "pipe"], 1, "is not a regular file");
     fails(&dir, &["lmk", "generate", "05"], 1, "slot 05 is in use");
     fails(&dir, &["lmk", "generate", "20"], 2, "LMK identifiers are 00 to 19");
     fails(&dir, &["lmk", "delete", "5", "--yes"], 1, "default LMK");
@@ -163,14 +181,14 @@ fn a_settings_file_is_made_checked_and_shown() {
     assert_eq!(
         stderr(&stray),
         "hsm: HSM_PROT: there is no such setting; is HSM_PORT meant?\nhsm: HSM_VENDOR: there is no such setting\n\
-         hsm: HSM_PORT: port: must be a whole number\n"
+         hsm: HSM_PORT: port: must be a whole number, 0 to 65535\n"
     );
 
     fs::write(dir.path().join("bad.toml"), "[network]\nport = 99999\nhots = 'x'\n").unwrap();
     let bad = run(&dir, &["config", "check", "--config", "bad.toml"]).code(2);
     assert_eq!(
         stderr(&bad),
-        "hsm: bad.toml:2: port: must be a whole number\nhsm: bad.toml:3: hots: there is no such setting; is host meant?\n"
+        "hsm: bad.toml:2: port: must be a whole number, 0 to 65535\nhsm: bad.toml:3: hots: there is no such setting; is host meant?\n"
     );
     fails(&dir, &["lmk", "list", "--config", "bad.toml"], 2, "bad.toml:2: port");
     fails(&dir, &["config", "check", "--set", "port"], 2, "not NAME=VALUE");

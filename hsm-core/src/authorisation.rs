@@ -4,10 +4,12 @@
 //! out means all. Words may be shortened as long as they are unique: `p.c.h` is `pin.clear.host`. A number of minutes limits
 //! the time, `p` makes the activity outlive a restart; without either it lasts until it is cancelled.
 
+use crate::hex;
 use crate::inspect::X9143_USAGES;
 use crate::key_block::rules::USAGE_RULES;
 use crate::key_type::KeyType;
-use crate::private_file::{self, FileError, WriteLock};
+use crate::module::{LmkSlots, MAX_LMK_ID};
+use crate::private_file::{self, FileError};
 use crate::settings::Settings;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -448,6 +450,14 @@ impl Authorisation {
         before.into_iter().filter(|grant| !after.contains(grant)).map(|grant| grant.activity).collect()
     }
 
+    /// Forgets what has been changed for LMKs but those that stay, and returns the activities that were in force with their LMK. What the
+    /// settings authorise from the start is so for whichever LMK comes next.
+    pub(crate) fn end_others(&mut self, stays: impl Fn(&u8) -> bool, now: SystemTime) -> Vec<(u8, Activity)> {
+        let ended = self.lmks.extract_if(.., |lmk, _| !stays(lmk));
+        let grants = ended.flat_map(|(lmk, state)| state.grants.into_iter().map(move |grant| (lmk, grant)));
+        grants.filter(|(_, grant)| !grant.is_over(now)).map(|(lmk, grant)| (lmk, grant.activity)).collect()
+    }
+
     /// Removes activities whose time is over and returns them with their LMK.
     pub(crate) fn expire(&mut self, now: SystemTime) -> Vec<(u8, Activity)> {
         let mut over = Vec::new();
@@ -462,12 +472,14 @@ impl Authorisation {
         self.lmks.values().flat_map(|state| &state.grants).any(|grant| grant.is_over(now))
     }
 
-    /// The activities that outlive a restart, as lines `LMK activity`.
-    pub(crate) fn persistent(&self) -> String {
+    /// The file of the activities that outlive a restart: lines `LMK check-value activity` of those LMKs that are loaded.
+    pub(crate) fn persistent(&self, lmks: &LmkSlots) -> String {
         let mut lines = String::from(HEAD);
-        for (lmk, state) in &self.lmks {
+        for (id, state) in &self.lmks {
+            let Some(lmk) = lmks.slots.get(id) else { continue };
+            let check_value = hex::encode(&lmk.check_value());
             for grant in state.grants.iter().filter(|grant| grant.activity.term == Term::Persistent) {
-                lines += &format!("{lmk:02} {}\n", grant.activity);
+                lines += &format!("{id:02} {check_value} {}\n", grant.activity);
             }
         }
         lines
@@ -475,7 +487,8 @@ impl Authorisation {
 }
 
 /// First line of the file of persistent activities.
-const HEAD: &str = "# Activities that stay authorised after a restart. Written by the emulator: LMK and activity.\n";
+const HEAD: &str =
+    "# Activities that stay authorised after a restart. Written by the emulator: LMK, its check value, activity.\n";
 
 /// Longest file of persistent activities.
 const MAX_FILE: u64 = 256 * 1024;
@@ -488,7 +501,9 @@ pub enum PersistenceError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A line is no activity.
-    #[error("line {line} of the authorised activities is not an LMK identifier and a persistent activity")]
+    #[error(
+        "line {line} of the authorised activities is not an LMK identifier, its check value and a persistent activity"
+    )]
     Line {
         /// Number of the line, from 1.
         line: usize,
@@ -501,8 +516,29 @@ pub enum PersistenceError {
     },
 }
 
+/// A line of the file of persistent activities.
+pub(crate) struct PersistentActivity {
+    pub(crate) lmk: u8,
+    /// Check value of the LMK, in full. Files of earlier versions do not have it.
+    pub(crate) check_value: Option<[u8; 8]>,
+    pub(crate) activity: Activity,
+}
+
+impl PersistentActivity {
+    fn parse(line: &str) -> Option<Self> {
+        let (lmk, rest) = line.split_once(' ')?;
+        let (check_value, activity) = match rest.split_once(' ') {
+            Some((digits, activity)) => (Some(hex::decode(digits.as_bytes())?.as_slice().try_into().ok()?), activity),
+            None => (None, rest),
+        };
+        let lmk = lmk.parse().ok().filter(|lmk| *lmk <= MAX_LMK_ID)?;
+        let activity = activity.parse().ok().filter(|a: &Activity| a.term == Term::Persistent)?;
+        Some(Self { lmk, check_value, activity })
+    }
+}
+
 /// Reads the file of persistent activities; none if there is no file.
-pub(crate) fn read_persistent(path: &Path) -> Result<Vec<(u8, Activity)>, PersistenceError> {
+pub(crate) fn read_persistent(path: &Path) -> Result<Vec<PersistentActivity>, PersistenceError> {
     let bytes = match private_file::read(path, MAX_FILE) {
         Err(FileError::NotFound(_)) => return Ok(Vec::new()),
         other => other?,
@@ -510,18 +546,9 @@ pub(crate) fn read_persistent(path: &Path) -> Result<Vec<(u8, Activity)>, Persis
     let text = core::str::from_utf8(&bytes).map_err(|_| PersistenceError::Line { line: 1 })?;
     let mut activities = Vec::new();
     for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-        let parsed = line.split_once(' ').and_then(|(lmk, activity)| {
-            let lmk = lmk.parse().ok().filter(|lmk| *lmk <= crate::module::MAX_LMK_ID)?;
-            Some((lmk, activity.parse().ok().filter(|a: &Activity| a.term == Term::Persistent)?))
-        });
-        activities.push(parsed.ok_or(PersistenceError::Line { line: n + 1 })?);
+        activities.push(PersistentActivity::parse(line).ok_or(PersistenceError::Line { line: n + 1 })?);
     }
     Ok(activities)
-}
-
-/// Replaces the file of persistent activities.
-pub(crate) fn write_persistent(path: &Path, lines: &str) -> Result<(), FileError> {
-    WriteLock::take(path)?.replace(lines.as_bytes())
 }
 
 /// What happened to the authorised state: goes to the audit log.

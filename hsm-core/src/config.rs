@@ -16,6 +16,7 @@ use crate::module::{LmkSlots, MAX_LMK_ID, SecurityModule};
 use crate::printer::DocumentForm;
 use crate::settings::Settings;
 use field::{Given, choice};
+use hsm_pinblock::Format;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
@@ -336,6 +337,12 @@ impl Config {
         if self.lmk.lmk_passphrase_file.is_some() && self.lmk.lmk_key_file.is_some() {
             found.push(("lmk_key_file", "goes not together with lmk_passphrase_file".to_owned()));
         }
+        for code in &self.settings.disabled_formats {
+            if Format::from_thales_code(code).is_none() {
+                let why = format!("no PIN block format has the code {}", String::from_utf8_lossy(code));
+                found.push(("disabled_formats", why));
+            }
+        }
         if !self.settings.multiple_activities
             && self.authorisation.authorised_activities.iter().any(|start| start.activity.category.is_some())
         {
@@ -401,6 +408,9 @@ impl Config {
             module.persist_user_storage(file.clone())?;
         }
         for StartActivity { lmk, activity } in &self.authorisation.authorised_activities {
+            if let Some(id) = lmk.filter(|id| !loaded.contains(id)) {
+                log::warn!("LMK {id:02}: {activity} is not authorised: no LMK is loaded there");
+            }
             for id in loaded.iter().filter(|id| lmk.is_none_or(|lmk| lmk == **id)) {
                 if let Err(error) = module.authorise(*id, activity) {
                     log::warn!("LMK {id:02}: {activity} is not authorised: {error}");
@@ -536,6 +546,8 @@ pub enum Source {
     Environment(String),
     /// A flag of the command line.
     Flag,
+    /// `--set` on the command line.
+    Set,
 }
 
 impl Display for Source {
@@ -545,6 +557,7 @@ impl Display for Source {
             Self::File(path, line) => write!(f, "{}:{line}", path.display()),
             Self::Environment(variable) => f.write_str(variable),
             Self::Flag => f.write_str("flag"),
+            Self::Set => f.write_str("--set"),
         }
     }
 }
@@ -563,12 +576,22 @@ pub struct Problem {
 impl Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.source, &self.key) {
-            // As the flag is written: `--header-length`.
-            (Source::Flag, Some(key)) => write!(f, "--{}: ", key.replace('_', "-"))?,
+            (Source::Flag, Some(key)) => write!(f, "--{}: ", flag(key))?,
+            (Source::Set, Some(key)) => write!(f, "--set {key}: ")?,
             (source, Some(key)) => write!(f, "{source}: {key}: ")?,
             (source, None) => write!(f, "{source}: ")?,
         }
         f.write_str(&self.message)
+    }
+}
+
+/// The flag of a setting, as it is written: `header-length`.
+fn flag(key: &str) -> String {
+    match key {
+        "lmks" => "lmk".to_owned(),
+        "lmk_store" => "store".to_owned(),
+        "lmk_passphrase_file" | "lmk_key_file" => key.trim_start_matches("lmk_").replace('_', "-"),
+        _ => key.replace('_', "-"),
     }
 }
 
@@ -603,6 +626,8 @@ pub struct Layers<'a> {
     pub file: Option<(PathBuf, String)>,
     /// Flags: name of the setting and its value.
     pub flags: Vec<(&'a str, String)>,
+    /// What `--set` gives, likewise. A flag counts more.
+    pub set: Vec<(&'a str, String)>,
 }
 
 impl Layers<'_> {
@@ -636,6 +661,13 @@ impl Layers<'_> {
     /// # Errors
     /// [`ConfigError`]: unknown settings, values of the wrong type or out of range, settings that do not go together.
     pub fn resolve(&self, environment: impl Fn(&str) -> Option<String>) -> Result<Effective, ConfigError> {
+        let (effective, problems) = self.readable(environment);
+        if problems.is_empty() { Ok(effective) } else { Err(ConfigError(problems)) }
+    }
+
+    /// As [`resolve`](Self::resolve), but goes on without what is wrong, which is returned too.
+    #[must_use]
+    pub fn readable(&self, environment: impl Fn(&str) -> Option<String>) -> (Effective, Vec<Problem>) {
         let mut problems = Vec::new();
         let document = self.file.as_ref().map(|(path, text)| (path, text, DeTable::parse(text)));
         let mut given: Vec<(&'static Key, Given<'_>, Source)> = Vec::new();
@@ -653,10 +685,11 @@ impl Layers<'_> {
         for (key, value) in &variables {
             given.push((key, Given::Words(value), Source::Environment(key.variable())));
         }
-        for (name, value) in &self.flags {
+        let set = self.set.iter().map(|given| (Source::Set, given));
+        for (source, (name, value)) in set.chain(self.flags.iter().map(|given| (Source::Flag, given))) {
             match keys::find(name) {
-                Some(key) => given.push((key, Given::Words(value), Source::Flag)),
-                None => problems.push(unknown(name, "", Source::Flag)),
+                Some(key) => given.push((key, Given::Words(value), source)),
+                None => problems.push(unknown(name, "", source)),
             }
         }
 
@@ -686,14 +719,11 @@ impl Layers<'_> {
                 problems.push(Problem { source, key: Some(name.to_owned()), message });
             }
         }
-        if !problems.is_empty() {
-            problems.sort_by_key(|problem| match problem.source {
-                Source::File(_, line) => line,
-                _ => usize::MAX,
-            });
-            return Err(ConfigError(problems));
-        }
-        Ok(Effective { config, sources, file: self.file.as_ref().map(|(path, _)| path.clone()) })
+        problems.sort_by_key(|problem| match problem.source {
+            Source::File(_, line) => line,
+            _ => usize::MAX,
+        });
+        (Effective { config, sources, file: self.file.as_ref().map(|(path, _)| path.clone()) }, problems)
     }
 }
 
@@ -768,7 +798,7 @@ fn unknown(name: &str, section: &str, source: Source) -> Problem {
         Some(key) if key.section.is_empty() => "belongs before the first section".to_owned(),
         Some(key) => format!("belongs in section [{}]", key.section),
         None => match keys::nearest(name) {
-            Some(key) if key.section == section || matches!(source, Source::Flag) => {
+            Some(key) if key.section == section || matches!(source, Source::Flag | Source::Set) => {
                 format!("there is no such setting; is {} meant?", key.name)
             }
             _ => "there is no such setting".to_owned(),
@@ -789,7 +819,10 @@ pub fn change_setting(settings: &Settings, name: &str, value: &str) -> Result<Se
     let key = keys::find(name).filter(|key| key.is_live()).ok_or_else(|| not_live(name))?;
     let mut config = Config { settings: settings.clone(), ..Config::default() };
     key.set(&mut config, &Given::Words(value))?;
-    Ok(config.settings)
+    match config.contradictions().into_iter().find(|(wrong, _)| *wrong == key.name) {
+        Some((_, why)) => Err(why),
+        None => Ok(config.settings),
+    }
 }
 
 /// A security setting by its name, as text.

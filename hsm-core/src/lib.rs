@@ -11,6 +11,7 @@ pub mod clear_key;
 pub mod config;
 pub mod dukpt;
 pub mod emv;
+mod file_saver;
 pub mod hex;
 pub mod inspect;
 pub mod kcv;
@@ -40,7 +41,8 @@ pub mod variant;
 
 pub use clear_key::{Algorithm, ClearKey};
 pub use module::{
-    ChangeEntry, ChangeRole, Clock, LmkInfo, LmkSlots, MAX_LMK_ID, SecurityModule, StorageHook, SystemClock,
+    AUDIT_TARGET, ChangeEntry, ChangeRole, Clock, LmkInfo, LmkSlots, MAX_LMK_ID, SecurityModule, StorageHook,
+    SystemClock,
 };
 pub use pin_guard::{FraudLimits, WeakPinChecks};
 pub use pin_translation::{PinTranslation, PinTranslationError};

@@ -189,6 +189,12 @@ impl Lmk {
     pub fn check_value(&self) -> [u8; 8] {
         self.check_value
     }
+
+    /// Whether it is one of the published test LMKs.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        [Self::test_variant(), Self::test_keyblock_aes(), Self::test_keyblock_tdes()].contains(self)
+    }
 }
 
 impl core::fmt::Debug for Lmk {

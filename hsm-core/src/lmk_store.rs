@@ -99,6 +99,15 @@ impl StoreSecret {
     fn kind(&self) -> u8 {
         u8::from(self.is_key_file)
     }
+
+    /// Whether a store may be encrypted under it from now on.
+    fn check_new(&self) -> Result<(), StoreError> {
+        let characters = || core::str::from_utf8(&self.bytes).map_or(0, |text| text.chars().count());
+        if !self.is_key_file && characters() < MIN_PASSPHRASE {
+            return Err(StoreError::Secret("a new passphrase has at least 8 characters"));
+        }
+        Ok(())
+    }
 }
 
 /// How hard it is made to try secrets: the parameters of Argon2id.
@@ -234,13 +243,7 @@ impl StoredLmks {
     /// # Errors
     /// [`StoreError::Rule`]: the slot is in use or does not exist, a bad comment, a published test LMK that is to be live.
     pub fn load(&mut self, id: u8, lmk: Lmk, live: bool, comment: &str) -> Result<(), StoreError> {
-        if id > MAX_LMK_ID {
-            return Err(StoreError::Rule(format!("LMK identifiers are 00 to {MAX_LMK_ID}, not {id:02}")));
-        }
-        if self.slots.contains_key(&id) {
-            return Err(StoreError::Rule(format!("slot {id:02} is in use")));
-        }
-        check_comment(comment)?;
+        self.check_load(id, comment)?;
         check_status(&lmk, live)?;
         if self.slots.is_empty() {
             self.default = id;
@@ -248,6 +251,20 @@ impl StoredLmks {
         let lmk = StoredLmk { lmk: Arc::new(lmk), live, comment: comment.to_owned(), change: None };
         self.slots.insert(id, lmk);
         Ok(())
+    }
+
+    /// Whether an LMK can be loaded into a slot, as far as that does not depend on the LMK.
+    ///
+    /// # Errors
+    /// [`StoreError::Rule`]: the slot is in use or does not exist, or a bad comment.
+    pub fn check_load(&self, id: u8, comment: &str) -> Result<(), StoreError> {
+        if id > MAX_LMK_ID {
+            return Err(StoreError::Rule(format!("LMK identifiers are 00 to {MAX_LMK_ID}, not {id:02}")));
+        }
+        if self.slots.contains_key(&id) {
+            return Err(StoreError::Rule(format!("slot {id:02} is in use")));
+        }
+        check_comment(comment)
     }
 
     /// Replaces the LMK of a slot; the LMK it had goes to key change storage as the old one.
@@ -339,26 +356,40 @@ impl StoredLmks {
     }
 
     fn slot(&mut self, id: u8) -> Result<&mut StoredLmk, StoreError> {
-        self.slots.get_mut(&id).ok_or_else(|| StoreError::Rule(format!("no LMK is loaded in slot {id:02}")))
+        self.slots.get_mut(&id).ok_or_else(|| empty(id))
     }
 
-    fn check_change(&mut self, id: u8, lmk: &Lmk, comment: &str) -> Result<(), StoreError> {
+    /// Whether the LMK of a slot can be replaced by one of a scheme, as far as that does not depend on the new LMK.
+    ///
+    /// # Errors
+    /// [`StoreError::Rule`]: an empty slot, a bad comment, an occupied key change storage, a variant LMK after a key-block LMK.
+    pub fn check_change_to(&self, id: u8, scheme: LmkScheme, comment: &str) -> Result<(), StoreError> {
         check_comment(comment)?;
-        let slot = self.slot(id)?;
-        check_status(lmk, slot.live)?;
+        let slot = self.slots.get(&id).ok_or_else(|| empty(id))?;
         if slot.change.is_some() {
             return Err(StoreError::Rule(format!(
                 "key change storage holds an LMK for slot {id:02}: `hsm lmk change {id:02} --erase` erases it"
             )));
         }
-        if *slot.lmk == *lmk {
-            return Err(StoreError::Rule(format!("slot {id:02} has this LMK already")));
-        }
-        if slot.lmk.scheme() == LmkScheme::KeyBlock && lmk.scheme() == LmkScheme::Variant {
+        if slot.lmk.scheme() == LmkScheme::KeyBlock && scheme == LmkScheme::Variant {
             return Err(StoreError::Rule("keys cannot go from a key-block LMK to a variant LMK".to_owned()));
         }
         Ok(())
     }
+
+    fn check_change(&self, id: u8, lmk: &Lmk, comment: &str) -> Result<(), StoreError> {
+        self.check_change_to(id, lmk.scheme(), comment)?;
+        let slot = self.slots.get(&id).ok_or_else(|| empty(id))?;
+        check_status(lmk, slot.live)?;
+        if *slot.lmk == *lmk {
+            return Err(StoreError::Rule(format!("slot {id:02} has this LMK already")));
+        }
+        Ok(())
+    }
+}
+
+fn empty(id: u8) -> StoreError {
+    StoreError::Rule(format!("no LMK is loaded in slot {id:02}"))
 }
 
 fn check_comment(comment: &str) -> Result<(), StoreError> {
@@ -369,8 +400,7 @@ fn check_comment(comment: &str) -> Result<(), StoreError> {
 }
 
 fn check_status(lmk: &Lmk, live: bool) -> Result<(), StoreError> {
-    let published = [Lmk::test_variant(), Lmk::test_keyblock_aes(), Lmk::test_keyblock_tdes()];
-    if live && published.contains(lmk) {
+    if live && lmk.is_published() {
         return Err(StoreError::Rule("a published test LMK cannot be live".to_owned()));
     }
     Ok(())
@@ -422,10 +452,7 @@ impl StoreWriter {
     /// # Errors
     /// [`StoreError::Exists`] if there is a file, [`StoreError::Secret`] for a short passphrase, or [`StoreError::File`].
     pub fn create(path: &Path, secret: StoreSecret, hardness: Hardness) -> Result<Self, StoreError> {
-        if !secret.is_key_file && core::str::from_utf8(&secret.bytes).map_or(0, |s| s.chars().count()) < MIN_PASSPHRASE
-        {
-            return Err(StoreError::Secret("a passphrase has at least 8 characters"));
-        }
+        secret.check_new()?;
         if !hardness.is_sane() {
             return Err(StoreError::Secret("the key derivation parameters are out of range"));
         }
@@ -449,8 +476,13 @@ impl StoreWriter {
     }
 
     /// Encrypts the store under another secret from the next [`save`](Self::save) on.
-    pub fn set_secret(&mut self, secret: StoreSecret) {
+    ///
+    /// # Errors
+    /// [`StoreError::Secret`] for a short passphrase.
+    pub fn set_secret(&mut self, secret: StoreSecret) -> Result<(), StoreError> {
+        secret.check_new()?;
         self.secret = secret;
+        Ok(())
     }
 
     /// Replaces the file as a whole. If it fails, or the process dies, the file is the old one or the new one.

@@ -1,6 +1,9 @@
 //! The security module: what all requests share.
 
-use crate::authorisation::{self, Activity, ActivityError, AuditEvent, AuditHook, Authorisation, PersistenceError};
+use crate::authorisation::{
+    self, Activity, ActivityError, AuditEvent, AuditHook, Authorisation, PersistenceError, PersistentActivity,
+};
+use crate::file_saver::FileSaver;
 use crate::pin_guard::PinGuard;
 use crate::printer::{PrintFormat, PrintSink};
 use crate::solicitation::{Batch, SolicitationError};
@@ -36,6 +39,9 @@ pub(crate) type Randomness = Box<dyn Rng + Send>;
 
 /// Makes the random generator of each session.
 pub(crate) type RandomSource = Arc<dyn Fn() -> Randomness + Send + Sync>;
+
+/// Target of audit events in the log, so that they can be shown where other messages are not.
+pub const AUDIT_TARGET: &str = "hsm::audit";
 
 /// Highest LMK identifier (host.md 7.1).
 pub const MAX_LMK_ID: u8 = 19;
@@ -95,14 +101,33 @@ struct Shared {
     state: RwLock<State>,
     random: RandomSource,
     clock: Arc<dyn Clock>,
-    storage: Mutex<Storage>,
+    /// Shared with the thread that saves it.
+    storage: Arc<Mutex<Storage>>,
+    storage_file: Mutex<Option<FileSaver>>,
     printer: Mutex<Printer>,
     pins: PinGuard,
     /// What EK stored, by index: private keys as the LMK protects them.
     private_keys: Mutex<BTreeMap<u8, Arc<[u8]>>>,
     audit: RwLock<Option<Arc<dyn AuditHook>>>,
-    /// Where activities that outlive a restart are kept. Held while they change, so that files follow in order.
-    persistence: Mutex<Option<PathBuf>>,
+    /// Where activities that outlive a restart are kept. Held while activities change.
+    persistence: Mutex<Option<PersistentActivities>>,
+}
+
+/// The file of activities that outlive a restart.
+struct PersistentActivities {
+    /// What it is to hold.
+    text: Arc<Mutex<String>>,
+    file: FileSaver,
+}
+
+impl PersistentActivities {
+    fn set(&self, text: String) {
+        let mut newest = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        if *newest != text {
+            *newest = text;
+            self.file.changes().tell();
+        }
+    }
 }
 
 /// Called with the whole of user storage after each change.
@@ -176,6 +201,13 @@ pub(crate) struct State {
     pub(crate) authorisation: Arc<Authorisation>,
 }
 
+impl State {
+    /// That an activity was cancelled, in the words of the model.
+    fn cancelled(&self, lmk: u8, activity: &Activity) -> AuditEvent {
+        event(if self.settings.multiple_activities { *b"AC" } else { *b"A0" }, lmk, activity)
+    }
+}
+
 impl core::fmt::Debug for SecurityModule {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let lmks = self.state().lmks;
@@ -215,7 +247,8 @@ impl SecurityModule {
                 state: RwLock::new(state),
                 random,
                 clock,
-                storage: Mutex::default(),
+                storage: Arc::default(),
+                storage_file: Mutex::default(),
                 printer: Mutex::default(),
                 pins: PinGuard::default(),
                 private_keys: Mutex::default(),
@@ -237,15 +270,26 @@ impl SecurityModule {
         self.state().settings
     }
 
-    /// Replaces the LMKs. Requests that run keep the old ones; cached keys are dropped.
+    /// Replaces the LMKs. Requests that run keep the old ones; cached keys are dropped. What was authorised for an LMK that goes, or that another
+    /// one replaces in its slot, ends.
     pub fn set_lmks(&self, lmks: LmkSlots) {
         memory::lock(&lmks);
         self.shared.pins.forget();
-        self.change(|state| state.lmks = Arc::new(lmks));
+        self.change_state(Some(Arc::new(lmks)), |authorisation, new, old, now| {
+            let stays = |id: &u8| old.lmks.slots.get(id).is_some_and(|lmk| new.slots.get(id) == Some(lmk));
+            let ended = authorisation.end_others(stays, now);
+            ((), ended.iter().map(|(lmk, activity)| old.cancelled(*lmk, activity)).collect())
+        });
     }
 
-    /// Replaces the settings. Requests that run keep the old ones.
+    /// Replaces the settings. Requests that run keep the old ones. Slots of another size erase user storage.
     pub fn set_settings(&self, settings: Settings) {
+        let mut storage = self.storage();
+        if storage.slots.set_size(settings.user_storage) {
+            log::warn!("user storage is erased: its slots have another size now");
+            storage.save();
+        }
+        drop(storage);
         self.change(|state| state.settings = Arc::new(settings));
     }
 
@@ -275,11 +319,24 @@ impl SecurityModule {
     /// # Errors
     /// [`ActivityError::SingleModel`] where there is only one authorised state, [`ActivityError::TooMany`].
     pub fn authorise(&self, lmk: u8, activity: &Activity) -> Result<(), ActivityError> {
-        self.change_authorisation(|state, settings, now| {
-            let done = state.authorise(lmk, activity, settings, now);
+        self.authorise_all(lmk, core::slice::from_ref(activity)).map_err(|(_, error)| error)
+    }
+
+    /// Authorises activities for an LMK: all of them, or none.
+    ///
+    /// # Errors
+    /// The first that is refused, by its place, and why: as [`authorise`](Self::authorise).
+    pub fn authorise_all(&self, lmk: u8, activities: &[Activity]) -> Result<(), (usize, ActivityError)> {
+        self.change_authorisation(|authorisation, State { settings, .. }, now| {
+            let mut changed = authorisation.clone();
+            for (n, activity) in activities.iter().enumerate() {
+                if let Err(error) = changed.authorise(lmk, activity, settings, now) {
+                    return (Err((n, error)), Vec::new());
+                }
+            }
+            *authorisation = changed;
             let action = if settings.multiple_activities { *b"AA" } else { *b"A1" };
-            let events = done.is_ok().then(|| event(action, lmk, activity));
-            (done, events.into_iter().collect())
+            (Ok(()), activities.iter().map(|activity| event(action, lmk, activity)).collect())
         })
     }
 
@@ -288,36 +345,61 @@ impl SecurityModule {
     /// An activity is cancelled by the term it was authorised with. What the settings authorise from the start is cancelled by
     /// its category alone, or with all.
     pub fn cancel_authorisation(&self, lmk: u8, which: Option<&[Activity]>) -> usize {
-        self.change_authorisation(|state, settings, now| {
-            let cancelled = state.cancel(lmk, which, settings, now);
-            let action = if settings.multiple_activities { *b"AC" } else { *b"A0" };
-            (cancelled.len(), cancelled.iter().map(|activity| event(action, lmk, activity)).collect())
+        self.change_authorisation(|authorisation, state, now| {
+            let cancelled = authorisation.cancel(lmk, which, &state.settings, now);
+            (cancelled.len(), cancelled.iter().map(|activity| state.cancelled(lmk, activity)).collect())
         })
     }
 
     /// Removes activities whose time is over, for the audit log; a check never finds them in force anyway.
     pub fn expire_authorisation(&self) {
         if self.state().authorisation.has_expired(self.now()) {
-            self.change_authorisation(|state, _, now| {
-                let over = state.expire(now);
+            self.change_authorisation(|authorisation, _, now| {
+                let over = authorisation.expire(now);
                 ((), over.iter().map(|(lmk, activity)| event(*b"AT", *lmk, activity)).collect())
             });
         }
     }
 
-    /// Keeps activities that outlive a restart in a file, and authorises those that are in it.
+    /// Keeps activities that outlive a restart in a file, and authorises those that are in it for the very LMK that they were
+    /// authorised for. The others are logged, and leave the file with its next change.
+    ///
+    /// The file is written by a thread, soon after a change, and replaced as a whole; [`flush`](Self::flush) waits for it.
     ///
     /// # Errors
     /// [`PersistenceError`]: the file is open to others, or a line of it is no persistent activity; nothing is authorised then.
     pub fn persist_authorisation(&self, file: PathBuf) -> Result<(), PersistenceError> {
-        let activities = authorisation::read_persistent(&file)?;
-        *self.shared.persistence.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
-        for (lmk, activity) in activities {
-            if let Err(error) = self.authorise(lmk, &activity) {
-                log::warn!("LMK {lmk:02}: {activity} is not authorised again: {error}");
-            }
+        for PersistentActivity { lmk, check_value, activity } in authorisation::read_persistent(&file)? {
+            let now = self.lmks().slots.get(&lmk).map(|lmk| lmk.check_value());
+            let problem = match (now, check_value) {
+                (None, _) => "no LMK is loaded there".to_owned(),
+                (Some(_), None) => "the file does not say by its check value for which LMK".to_owned(),
+                (Some(now), Some(then)) if now != then => "there is another LMK now".to_owned(),
+                _ => match self.authorise(lmk, &activity) {
+                    Ok(()) => continue,
+                    Err(error) => error.to_string(),
+                },
+            };
+            log::warn!("LMK {lmk:02}: {activity} is not authorised again: {problem}");
         }
+        let mut persistence = self.shared.persistence.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { authorisation, lmks, .. } = self.state();
+        let text = Arc::new(Mutex::new(authorisation.persistent(&lmks)));
+        let newest = text.clone();
+        let contents = move || newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let file = FileSaver::start(file, "persistent activities", contents)?;
+        *persistence = Some(PersistentActivities { text, file });
         Ok(())
+    }
+
+    /// Waits until the files of persistent activities and user storage hold what there is now, or the log says why not.
+    pub fn flush(&self) {
+        if let Some(activities) = &*self.shared.persistence.lock().unwrap_or_else(PoisonError::into_inner) {
+            activities.file.flush();
+        }
+        if let Some(file) = &*self.shared.storage_file.lock().unwrap_or_else(PoisonError::into_inner) {
+            file.flush();
+        }
     }
 
     /// Has audit events sent somewhere.
@@ -327,25 +409,37 @@ impl SecurityModule {
 
     fn change_authorisation<T>(
         &self,
-        change: impl FnOnce(&mut Authorisation, &Settings, SystemTime) -> (T, Vec<AuditEvent>),
+        change: impl FnOnce(&mut Authorisation, &State, SystemTime) -> (T, Vec<AuditEvent>),
+    ) -> T {
+        self.change_state(None, |authorisation, _, state, now| change(authorisation, state, now))
+    }
+
+    /// Changes the authorised state, and the LMKs with it. `change` sees the LMKs as they will be, and the state as it was.
+    fn change_state<T>(
+        &self,
+        lmks: Option<Arc<LmkSlots>>,
+        change: impl FnOnce(&mut Authorisation, &LmkSlots, &State, SystemTime) -> (T, Vec<AuditEvent>),
     ) -> T {
         let persistence = self.shared.persistence.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody else changes the authorised state while the lock above is held.
-        let State { authorisation: old, settings, .. } = self.state();
-        let mut new = Authorisation::clone(&old);
-        let (result, events) = change(&mut new, &settings, self.now());
-        let lines = new.persistent();
-        if let Some(file) = persistence.as_ref().filter(|_| lines != old.persistent())
-            && let Err(error) = authorisation::write_persistent(file, &lines)
-        {
-            log::error!("the change of persistent activities will be forgotten at a restart: {error}");
+        let old = self.state();
+        let mut new = Authorisation::clone(&old.authorisation);
+        let lmks_then = lmks.as_deref().unwrap_or(&old.lmks);
+        let (result, events) = change(&mut new, lmks_then, &old, self.now());
+        if let Some(file) = &*persistence {
+            file.set(new.persistent(lmks_then));
         }
-        if new != *old {
-            self.change(|state| state.authorisation = Arc::new(new));
+        if lmks.is_some() || new != *old.authorisation {
+            self.change(|state| {
+                state.authorisation = Arc::new(new);
+                if let Some(lmks) = lmks {
+                    state.lmks = lmks;
+                }
+            });
         }
         let hook = self.shared.audit.read().unwrap_or_else(PoisonError::into_inner).clone();
         for event in events {
-            log::info!("{event}");
+            log::info!(target: AUDIT_TARGET, "{event}");
             if let Some(hook) = &hook {
                 hook.record(&event);
             }
@@ -370,12 +464,14 @@ impl SecurityModule {
         self.storage().hook = hook;
     }
 
-    /// Replaces user storage, by what a hook has saved. Slots of another size than the setting are erased at the next use.
+    /// Replaces user storage, by what a hook has saved. Slots of another size than the setting are erased at the next use, and the hook is called.
     pub fn set_user_storage(&self, slots: UserStorage) {
         self.storage().slots = slots;
     }
 
-    /// Keeps user storage in a file, and loads what is in it. The file is replaced as a whole after each change.
+    /// Keeps user storage in a file, and loads what is in it.
+    ///
+    /// The file is written by a thread, soon after a change, and replaced as a whole; [`flush`](Self::flush) waits for it.
     ///
     /// # Errors
     /// [`PersistenceError`]: the file is open to others, or a line of it is no slot; user storage is as it was then.
@@ -386,11 +482,15 @@ impl SecurityModule {
             }
             self.set_user_storage(slots);
         }
-        self.set_storage_hook(Some(Box::new(move |slots| {
-            if let Err(error) = user_storage::write_file(&file, slots) {
-                log::error!("the change of user storage will be forgotten at a restart: {error}");
-            }
-        })));
+        let storage = self.shared.storage.clone();
+        let contents = move || {
+            let storage = storage.lock().unwrap_or_else(PoisonError::into_inner);
+            user_storage::file_text(&storage.slots)
+        };
+        let saver = FileSaver::start(file, "user storage", contents)?;
+        let changes = saver.changes().clone();
+        *self.shared.storage_file.lock().unwrap_or_else(PoisonError::into_inner) = Some(saver);
+        self.set_storage_hook(Some(Box::new(move |_| changes.tell())));
         Ok(())
     }
 

@@ -63,6 +63,10 @@ pub(crate) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) 
 
 /// Reads a file of at most `max` bytes that nobody but its owner may access.
 pub(crate) fn read(path: &Path, max: u64) -> Result<zeroize::Zeroizing<Vec<u8>>, FileError> {
+    // Opening what is no file may take forever: a pipe waits for somebody who writes.
+    if !fs::metadata(path).map_err(failed("look at", path))?.is_file() {
+        return Err(FileError::NotAFile(path.to_owned()));
+    }
     let file = File::open(path).map_err(failed("open", path))?;
     // Of the opened file, not of whatever has this name by now.
     let metadata = file.metadata().map_err(failed("look at", path))?;

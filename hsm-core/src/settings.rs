@@ -14,7 +14,7 @@ pub struct Settings {
     pub double_length_zmk: bool,
     /// Whether the Atalla variant field is accepted; without it, the field is refused with 15.
     pub atalla_variants: bool,
-    /// Whether single-length DES keys may be generated, imported and exported.
+    /// Whether single-length DES keys may be generated, imported and exported; without it 17.
     pub single_des: bool,
     /// Whether keys may be exported in the X9.17 schemes X, Y, Z and untagged.
     pub x917_export: bool,
@@ -24,7 +24,7 @@ pub struct Settings {
     pub refuse_single_posing: bool,
     /// Whether check values have 6 significant digits, zero-filled where a field has 16.
     pub restrict_kcv: bool,
-    /// Whether the LMK check value of NC has all 16 digits instead of 6 and zeros.
+    /// Whether the LMK check value of NC has all 16 digits instead of 6 and zeros; not while `restrict_kcv` is on.
     pub long_lmk_check_value: bool,
     /// Whether TPK, TMK and PVK are separate key types (70D, 80D, 002) and legacy commands that cannot tell are disabled (PCI).
     pub separate_002: bool,

@@ -4,7 +4,7 @@
 
 use crate::authorisation::PersistenceError;
 use crate::hex;
-use crate::private_file::{self, FileError, WriteLock};
+use crate::private_file::{self, FileError};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -101,11 +101,14 @@ impl UserStorage {
         self.size
     }
 
-    /// Changes the size of the slots: erases everything if it is another one.
-    pub fn set_size(&mut self, size: SlotSize) {
-        if size != self.size {
-            *self = Self::new(size);
+    /// Changes the size of the slots: erases everything if it is another one. Returns whether anything was erased.
+    pub fn set_size(&mut self, size: SlotSize) -> bool {
+        if size == self.size {
+            return false;
         }
+        let erased = !self.slots.is_empty();
+        *self = Self::new(size);
+        erased
     }
 
     /// Erases everything.
@@ -228,15 +231,15 @@ pub(crate) fn read_file(path: &Path) -> Result<Option<UserStorage>, PersistenceE
     Ok(Some(storage))
 }
 
-/// Replaces a file of user storage.
-pub(crate) fn write_file(path: &Path, storage: &UserStorage) -> Result<(), FileError> {
+/// What a file of user storage holds.
+pub(crate) fn file_text(storage: &UserStorage) -> String {
     let letter = LETTERS.iter().find(|(size, _)| *size == storage.size).map_or("", |(_, letter)| *letter);
     let mut text = format!("{FILE_HEAD}{letter}\n");
     for (index, item) in storage.items() {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{index:03X} {}", hex::encode(item));
     }
-    WriteLock::take(path)?.replace(text.as_bytes())
+    text
 }
 
 #[cfg(test)]

@@ -319,6 +319,7 @@ fn persistent_activities_outlive_a_restart() {
     first.authorise(1, &activity("export..host:p")).unwrap();
     first.authorise(0, &activity("pin.clear:p")).unwrap();
     first.authorise(0, &activity("diag")).unwrap();
+    first.flush();
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
     let (second, ..) = module(strict());
@@ -326,6 +327,8 @@ fn persistent_activities_outlive_a_restart() {
     assert!(second.is_authorised(1, "export.000.host") && second.is_authorised(0, "pin.clear.host"));
     assert!(!second.is_authorised(0, "export.000.host") && !second.is_authorised(0, "diag.host"));
     second.cancel_authorisation(1, None);
+    // The last change is saved at the latest when the module goes.
+    drop(second);
 
     let (third, ..) = module(strict());
     third.persist_authorisation(file.clone()).unwrap();
@@ -333,7 +336,16 @@ fn persistent_activities_outlive_a_restart() {
 
     // A file that others may write, or that says something else, authorises nothing.
     let good = fs::read_to_string(&file).unwrap();
-    for bad in ["00 pin.clear\n", "20 pin:p\n", "pin:p\n", "0 pin:p x\n", "\u{ff}\n"] {
+    for bad in [
+        "00 pin.clear\n",
+        "20 pin:p\n",
+        "pin:p\n",
+        "0 pin:p x\n",
+        "00 2686047444912422 pin\n",
+        "00 268604744491242 pin:p\n",
+        "00 26860474449124 pin:p\n",
+        "\u{ff}\n",
+    ] {
         fs::write(&file, good.clone() + bad).unwrap();
         let (fourth, ..) = module(strict());
         let error = fourth.persist_authorisation(file.clone()).unwrap_err();
@@ -345,4 +357,76 @@ fn persistent_activities_outlive_a_restart() {
     let (fifth, ..) = module(strict());
     assert!(matches!(fifth.persist_authorisation(file), Err(PersistenceError::File(_))));
     assert!(!fifth.is_authorised(0, "pin.clear.host"));
+}
+
+fn slots(lmks: &[(u8, Lmk)]) -> LmkSlots {
+    LmkSlots { slots: lmks.iter().map(|(id, lmk)| (*id, Arc::new(lmk.clone()))).collect(), ..LmkSlots::default() }
+}
+
+#[test]
+fn what_was_authorised_for_an_lmk_ends_with_it() {
+    let (module, clock, audit) = module(Settings { authorise_all: true, ..strict() });
+    module.set_lmks(slots(&[(0, Lmk::test_variant()), (1, Lmk::test_keyblock_aes()), (5, Lmk::test_keyblock_tdes())]));
+    for id in [0, 1, 5] {
+        module.cancel_authorisation(id, None);
+        module.authorise(id, &activity("export..host")).unwrap();
+    }
+    module.authorise(1, &activity("pin:1")).unwrap();
+    clock.pass(60);
+    audit.take();
+    // 00 stays, 01 is another one, 05 goes.
+    module.set_lmks(slots(&[(0, Lmk::test_variant()), (1, Lmk::test_keyblock_tdes())]));
+    assert_eq!(audit.take(), ["AC 01 export..host", "AC 05 export..host"]);
+    assert!(module.is_authorised(0, "export.000.host") && !module.is_authorised(0, "pin.clear.host"));
+    assert!(module.is_authorised(1, "pin.clear.host"), "another LMK begins as the settings say");
+    module.set_settings(strict());
+    assert!(!module.is_authorised(1, "export.000.host"));
+    module.set_lmks(slots(&[(5, Lmk::test_keyblock_tdes())]));
+    assert!(!module.is_authorised(5, "export.000.host"), "an LMK that comes back");
+}
+
+#[test]
+fn persistent_activities_are_those_of_their_lmk() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("authorised");
+    let start = |id: u8, lmk: Lmk| {
+        let module = SecurityModule::new(slots(&[(id, lmk)]), strict());
+        module.persist_authorisation(file.clone()).unwrap();
+        module
+    };
+    let authorised = |module: &SecurityModule| module.is_authorised(5, "export.001.host");
+    let first = start(5, Lmk::test_keyblock_aes());
+    first.authorise(5, &activity("export:p")).unwrap();
+    first.flush();
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(text.lines().last(), Some("05 9D04A00000000000 export:p"));
+    drop(first);
+    assert!(authorised(&start(5, Lmk::test_keyblock_aes())));
+    assert!(!authorised(&start(5, Lmk::test_keyblock_tdes())), "another LMK");
+    assert!(!authorised(&start(4, Lmk::test_keyblock_aes())), "an empty slot");
+    // As earlier versions wrote it: for whichever LMK was there.
+    fs::write(&file, "05 export:p\n").unwrap();
+    assert!(!authorised(&start(5, Lmk::test_keyblock_aes())));
+    // Another LMK while the module runs: the activity leaves the file, too.
+    fs::write(&file, text).unwrap();
+    let running = start(5, Lmk::test_keyblock_aes());
+    running.set_lmks(slots(&[(5, Lmk::test_keyblock_tdes())]));
+    drop(running);
+    assert!(!fs::read_to_string(&file).unwrap().contains("export"));
+    assert!(!authorised(&start(5, Lmk::test_keyblock_aes())));
+}
+
+#[test]
+fn several_activities_are_authorised_together_or_not_at_all() {
+    let (many, _, audit) = module(strict());
+    let commands: Vec<Activity> = (0..256).map(|n| activity(&format!("command.{n:02x}"))).collect();
+    many.authorise_all(0, &commands[1..]).unwrap();
+    assert_eq!(audit.take().len(), 255);
+    let two = [activity("export"), activity("pin.clear")];
+    assert_eq!(many.authorise_all(0, &two), Err((1, ActivityError::TooMany)));
+    assert!(!many.is_authorised(0, "export.000.host"));
+    assert_eq!(audit.take(), [""; 0]);
+    let (single, ..) = module(Settings { multiple_activities: false, ..strict() });
+    assert_eq!(single.authorise_all(0, &[activity("all"), activity("pin")]), Err((1, ActivityError::SingleModel)));
+    assert!(!single.is_authorised(0, "pin.clear.host"));
 }

@@ -13,7 +13,7 @@ fn nothing(_: &str) -> Option<String> {
 }
 
 fn load(text: &str) -> Result<Effective, ConfigError> {
-    Layers { file: Some((PathBuf::from("hsm.toml"), text.to_owned())), flags: Vec::new() }.resolve(nothing)
+    Layers { file: Some((PathBuf::from("hsm.toml"), text.to_owned())), ..Layers::default() }.resolve(nothing)
 }
 
 fn problem(text: &str) -> String {
@@ -154,7 +154,11 @@ trace = true
 #[test]
 fn flags_count_more_than_the_environment_and_that_more_than_the_file() {
     let file = "profile = \"strict\"\n[network]\nport = 1\nheader_length = 8\nmax_connections = 3\n[security]\nsingle_des = true";
-    let layers = Layers { file: Some((PathBuf::from("f"), file.to_owned())), flags: vec![("port", "3".to_owned())] };
+    let layers = Layers {
+        file: Some((PathBuf::from("f"), file.to_owned())),
+        flags: vec![("port", "3".to_owned())],
+        ..Layers::default()
+    };
     let environment = |name: &str| match name {
         "HSM_PORT" => Some("2".to_owned()),
         "HSM_HEADER_LENGTH" => Some("9".to_owned()),
@@ -194,7 +198,7 @@ fn what_is_wrong_is_said_with_its_line_and_all_at_once() {
     assert_eq!(problem("port = 3"), "hsm.toml:1: port: belongs in section [network]");
     assert_eq!(problem("[lmk]\nprofile = 'strict'"), "hsm.toml:2: profile: belongs before the first section");
     for (text, part) in [
-        ("[network]\nport = 65536", "must be a whole number"),
+        ("[network]\nport = 65536", "must be a whole number, 0 to 65535"),
         ("[network]\nport = -1", "must be a whole number"),
         ("[network]\nhost = ''", "must be text"),
         ("[network]\nidle_timeout = -1", "must be seconds"),
@@ -218,6 +222,11 @@ fn what_is_wrong_is_said_with_its_line_and_all_at_once() {
         ("[commands]\ndisabled_commands = 'CA'", "must be a list"),
         ("[lmk]\nlmks = ['20=test-aes']", "not a slot and a test LMK"),
         ("[lmk]\nlmks = ['1=test-rsa']", "is none of test-variant"),
+        (
+            "[commands]\ndisabled_commands = ['A0', 'CAT', 'C', 'CA']",
+            "\"CAT\" is no code of two characters; \"C\" is no code",
+        ),
+        ("[commands]\ndisabled_formats = ['01', '99']", "no PIN block format has the code 99"),
         ("[lmk]\nlmks = ['01=test-aes', '1=test-tdes']", "slot 01 is given twice"),
         ("[lmk]\ndefault_lmk = 20", "0 to 19"),
         ("[lmk]\nlmk_key_file = 'a'\nlmk_passphrase_file = 'b'", "goes not together"),
@@ -228,6 +237,27 @@ fn what_is_wrong_is_said_with_its_line_and_all_at_once() {
     ] {
         assert!(problem(text).contains(part), "{text}: {}", problem(text));
     }
+}
+
+#[test]
+fn what_is_wrong_on_the_command_line_is_named_as_it_was_given() {
+    let layers = Layers {
+        flags: vec![("header_length", "0".to_owned()), ("lmks", "x".to_owned())],
+        set: vec![("single_des", "perhaps".to_owned()), ("prot", "1".to_owned())],
+        ..Layers::default()
+    };
+    let told = layers.resolve(nothing).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        "--set prot: there is no such setting; is port meant?\n\
+         --set single_des: must be true or false\n\
+         --header-length: must be 1 to 255\n\
+         --lmk: \"x\" is not a slot and a test LMK, such as 01=test-tdes"
+    );
+    // What is right holds all the same for those who can do with that.
+    let layers = Layers { flags: vec![("port", "7".to_owned())], ..layers };
+    let (readable, problems) = layers.readable(nothing);
+    assert_eq!((readable.config.network.port, problems.len()), (7, 2));
 }
 
 #[test]
@@ -260,6 +290,7 @@ fn running_emulators_change_security_settings_only() {
     assert_eq!(show_setting(&settings, "single_des").unwrap(), "false");
     assert_eq!(change_setting(&settings, "disabled_commands", "A0").unwrap().disabled_commands, [*b"A0"]);
     assert_eq!(change_setting(&settings, "pin_length", "3").unwrap_err(), "must be 4 to 12");
+    assert!(change_setting(&settings, "disabled_formats", "01,99").unwrap_err().contains("the code 99"));
     assert!(change_setting(&settings, "port", "3").unwrap_err().contains("while the emulator runs"));
     assert!(change_setting(&settings, "no", "3").unwrap_err().contains("no setting"));
 }
@@ -313,6 +344,7 @@ const MARK: &str = "<!-- The rest is made from the table of settings. -->\n";
 
 #[test]
 fn user_storage_outlives_a_restart_where_a_file_keeps_it() {
+    use hsm_core::user_storage::SlotSize;
     use hsm_plugin_sdk::abi::{ErrorCode, StorageOps};
     use std::os::unix::fs::PermissionsExt;
 
@@ -336,11 +368,22 @@ fn user_storage_outlives_a_restart_where_a_file_keeps_it() {
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     // A device erases user storage with a change of the slot size.
     assert_eq!(session("single").storage_read(0, 1), Err(ErrorCode::USER_STORAGE_EMPTY));
+    // What was erased does not come back with the size that it had, whether at a restart or while the emulator runs.
+    assert_eq!(session("double").storage_read(0, 1), Err(ErrorCode::USER_STORAGE_EMPTY));
+    session("double").storage_load(0, b"0123456789ABCDEF0123456789ABCDEF").unwrap();
+    let running = start("double").unwrap();
+    let settings = (*running.settings()).clone();
+    running.set_settings(Settings { user_storage: SlotSize::Triple, ..settings.clone() });
+    running.set_settings(settings);
+    drop(running);
+    assert_eq!(session("double").storage_read(0, 1), Err(ErrorCode::USER_STORAGE_EMPTY));
     let mut variable = session("variable");
     variable.storage_load(5, b"").unwrap();
     variable.storage_load(0x7F, b"U0123").unwrap();
+    let of_slot_5 = variable.storage_read(5, 1);
+    drop(variable);
     let mut next = session("variable");
-    assert_eq!(next.storage_read(5, 1).map(|item| item.len()), variable.storage_read(5, 1).map(|item| item.len()));
+    assert_eq!(next.storage_read(5, 1), of_slot_5);
     assert_eq!(next.storage_read(0x7F, 1).unwrap(), b"U0123");
 
     let good = std::fs::read_to_string(&file).unwrap();

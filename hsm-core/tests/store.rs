@@ -189,7 +189,9 @@ fn secrets_of_both_kinds() {
     assert!(matches!(other_kind, StoreError::SecretKind("passphrase")));
 
     let mut writer = StoreWriter::open(&path, secret()).unwrap();
-    writer.set_secret(StoreSecret::key_file(&key).unwrap());
+    let short = writer.set_secret(StoreSecret::passphrase("horse 7")).unwrap_err();
+    assert!(short.to_string().contains("at least 8 characters"), "{short}");
+    writer.set_secret(StoreSecret::key_file(&key).unwrap()).unwrap();
     writer.save().unwrap();
     drop(writer);
     assert!(lmk_store::wants_key_file(&path).unwrap());
@@ -263,7 +265,7 @@ fn an_emulator_runs_on_a_store() {
     let config = |flags: &[(&'static str, &str)]| -> Config {
         let mut flags: Vec<_> = flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         flags.push(("lmk_store", path.display().to_string()));
-        Layers { file: None, flags }.resolve(|_| None).unwrap().config
+        Layers { flags, ..Layers::default() }.resolve(|_| None).unwrap().config
     };
     let ask = |_: &Path, key_file: bool| if key_file { Err("a passphrase is enough") } else { Ok(secret()) };
     assert!(matches!(config(&[]).load_lmks(ask), Err(LmkLoadError::Live(_))));

@@ -14,15 +14,18 @@ use serde_json::{Map, Value, json};
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Longest request or answer in bytes, without the line feed.
+/// Longest request in bytes, without the line feed.
 pub const MAX_LINE: usize = 64 * 1024;
+
+/// Longest answer: 20 LMKs with 256 activities each take some 600 KiB.
+const MAX_ANSWER: usize = 1024 * 1024;
 
 /// Most activities of one request.
 const MAX_ACTIVITIES: usize = 64;
@@ -198,6 +201,9 @@ pub enum ControlError {
     /// Nobody serves it.
     #[error("no emulator serves {}", .0.display())]
     Nobody(PathBuf),
+    /// The path has more bytes than the system allows for sockets, 107 on Linux.
+    #[error("the path of the control socket is too long: {}", .0.display())]
+    TooLong(PathBuf),
     /// The answer makes no sense.
     #[error("the answer from {} makes no sense", .0.display())]
     Answer(PathBuf),
@@ -285,10 +291,13 @@ fn bind(path: &Path) -> Result<mio::net::UnixListener, ControlError> {
         Err(error) => return Err(io(error)),
     }
     let private = directory.join(format!(".ctl{}", std::process::id()));
+    let temporary = private.join("s");
+    if [path, &temporary].iter().any(|path| SocketAddr::from_pathname(path).is_err()) {
+        return Err(ControlError::TooLong(path.to_owned()));
+    }
     // Left by a process that had the same number and was killed.
     let _ = fs::remove_dir_all(&private);
     DirBuilder::new().mode(0o700).create(&private).map_err(&io)?;
-    let temporary = private.join("s");
     let bound = mio::net::UnixListener::bind(&temporary).and_then(|listener| {
         fs::set_permissions(&temporary, fs::Permissions::from_mode(0o600))?;
         fs::rename(&temporary, path)?;
@@ -345,7 +354,7 @@ fn accept(listener: &mio::net::UnixListener, control: &mut impl Control, stoppin
 
 fn answer(stream: &mut UnixStream, control: &mut impl Control) -> io::Result<()> {
     stream.set_nonblocking(false)?;
-    let line = read_line(stream, CLIENT_TIME)?;
+    let line = read_line(stream, MAX_LINE, CLIENT_TIME)?;
     let result = Request::parse(&line).and_then(|request| control.perform(request));
     let answer = match result {
         Ok(result) => json!({"ok": true, "result": result}),
@@ -355,7 +364,7 @@ fn answer(stream: &mut UnixStream, control: &mut impl Control) -> io::Result<()>
 }
 
 /// Reads up to a line feed, or the end, within a time for all of it.
-fn read_line(stream: &mut UnixStream, time: Duration) -> io::Result<Vec<u8>> {
+fn read_line(stream: &mut UnixStream, max: usize, time: Duration) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + time;
     let mut line = Vec::new();
     let mut chunk = [0u8; 4096];
@@ -374,7 +383,7 @@ fn read_line(stream: &mut UnixStream, time: Duration) -> io::Result<Vec<u8>> {
         let received = chunk.get(..n).unwrap_or_default();
         let end = received.iter().position(|c| *c == b'\n');
         line.extend_from_slice(received.get(..end.unwrap_or(n)).unwrap_or_default());
-        if line.len() > MAX_LINE {
+        if line.len() > max {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the line is too long"));
         }
         if end.is_some() {
@@ -383,12 +392,24 @@ fn read_line(stream: &mut UnixStream, time: Duration) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Writes a line within a time for all of it.
 fn write_line(stream: &mut UnixStream, value: &Value, time: Duration) -> io::Result<()> {
-    let mut line = value.to_string();
-    line.push('\n');
-    // A line is far shorter than what a socket buffers many times over, so this bounds the whole.
-    stream.set_write_timeout(Some(time))?;
-    stream.write_all(line.as_bytes())
+    let deadline = Instant::now() + time;
+    let line = format!("{value}\n");
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(rest) {
+            Ok(n) => rest = rest.get(n..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Asks the emulator that serves a socket.
@@ -405,7 +426,7 @@ pub fn call(path: &Path, request: &Request, time: Duration) -> Result<Value, Con
         Err(error) => return Err(io(error)),
     };
     write_line(&mut stream, &request.to_json(), time).map_err(&io)?;
-    let line = read_line(&mut stream, time).map_err(&io)?;
+    let line = read_line(&mut stream, MAX_ANSWER, time).map_err(&io)?;
     let answer: Value = serde_json::from_slice(&line).map_err(|_| ControlError::Answer(path.to_owned()))?;
     match (answer.get("ok").and_then(Value::as_bool), answer.get("result"), answer.get("error").and_then(Value::as_str))
     {
@@ -484,9 +505,10 @@ impl<A: Actions> Control for ModuleControl<A> {
         match request {
             Request::Authorize { lmk, activities } => {
                 let (lmk, activities) = (self.loaded(lmk)?, parse_all(&activities)?);
-                for activity in &activities {
-                    self.module.authorise(lmk, activity).map_err(|error| format!("{activity}: {error}"))?;
-                }
+                self.module.authorise_all(lmk, &activities).map_err(|(n, error)| {
+                    let refused = activities.get(n).map(ToString::to_string).unwrap_or_default();
+                    format!("{refused}: {error}")
+                })?;
                 Ok(json!({"authorised": activities.len()}))
             }
             Request::Cancel { lmk, activities } => {

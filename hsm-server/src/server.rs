@@ -125,7 +125,7 @@ impl Emulator {
         self.reloader.clone()
     }
 
-    /// Serves until it is stopped.
+    /// Serves until it is stopped, and [saves](SecurityModule::flush) what the module keeps in files.
     ///
     /// Plugins are compiled in the background; a request for one that is not compiled yet compiles it first.
     ///
@@ -139,13 +139,14 @@ impl Emulator {
             log::warn!("plugins are compiled at their first request: {error}");
         }
         let mut host = HostPort {
-            engine: Engine::new(reloading.plugins.clone(), self.module),
+            engine: Engine::new(reloading.plugins.clone(), self.module.clone()),
             reloader: self.reloader,
             config: self.config,
             response: Vec::with_capacity(1024),
         };
         let result = self.server.run(&mut host);
         reloading.stopping.store(true, Ordering::Release);
+        self.module.flush();
         result
     }
 }

@@ -669,6 +669,12 @@ fn import_and_export_refuse_what_the_manual_says() {
     // The flag is that of the key, and the type that of its kind.
     refused(&module, "GK", &export("010106000", key, kcv, &public), "05");
     refused(&module, "GK", &export("010106002", key, kcv, &public), "05");
+    let made = good(&module, "A0", b"0001Z");
+    let (single, check) = (str::from_utf8(&made[..16]).unwrap(), str::from_utf8(&made[16..22]).unwrap());
+    good(&module, "GK", &export("010106000", single, check, &public));
+    module.set_settings(Settings { single_des: false, ..Settings::default() });
+    refused(&module, "GK", &export("010106000", single, check, &public), "17");
+    module.set_settings(Settings::default());
     refused(&module, "GK", &export("01010600F", key, kcv, &public), "05");
     refused(&module, "GK", &export("0101FFFF1", key, kcv, &public), "04");
     refused(&module, "GK", &export("010106001", key, "08D7B5", &public), "01");

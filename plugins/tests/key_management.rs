@@ -841,6 +841,7 @@ fn settings_restrict_what_keys_may_do() {
     let (single, _) = hsm.variant_key("001", "Z");
     let (block_zmk, _) = hsm.block_key("01", "52T2N00S00");
     let (block_key, _) = hsm.block_key("01", "72T2N00S00");
+    let (single_block, _) = hsm.block_key("01", "72D1N00S00");
     let (x917, _) = split_last(&hsm.ok(&format!("A8FFF{block_zmk}{block_key}X%01")), 6);
     let (under_zmk, _) = split_last(&hsm.ok(&format!("A8000{zmk}{zmk}X")), 6);
     let (single_out, _) = split_last(&hsm.ok(&format!("A8001{zmk}{single}Z")), 6);
@@ -880,6 +881,10 @@ fn settings_restrict_what_keys_may_do() {
     device.refuses("A00001Z", "17");
     device.refuses("A00FFFS%01#72D1N00S00", "17");
     device.refuses(&format!("A6001{zmk}{single_out}Z"), "17");
+    device.refuses(&format!("A8001{zmk}{single}Z"), "17");
+    device.refuses(&format!("A8001{zmk}{single}R&P0N00S00"), "17");
+    device.refuses(&format!("A8FFF{block_zmk}{single_block}S%01"), "17");
+    device.ok(&format!("A8001{zmk}{key}X"));
 
     let mut device = Device::with(Settings { zmk_export: false, zmk_import: false, ..Settings::default() });
     device.refuses(&format!("A8000{zmk}{zmk}X"), "17");

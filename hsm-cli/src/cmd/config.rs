@@ -113,12 +113,27 @@ impl SettingsFrom {
         self.resolve(flags).map_err(|error| usage(error.to_string().replace('\n', "; ")))
     }
 
+    /// As [`load`](Self::load), for commands that can do without: goes on without what is wrong, and warns of it.
+    pub(crate) fn load_readable(&self, flags: &[(&str, Option<String>)]) -> Effective {
+        let mut layers = self.layers(flags);
+        let unread = layers.read_file(self.config.as_deref(), environment).err();
+        let (effective, problems) = layers.readable(environment);
+        for problem in unread.into_iter().flat_map(|error| error.0).chain(problems) {
+            exit::report(&format!("warning: {problem}"));
+        }
+        effective
+    }
+
     fn resolve(&self, flags: &[(&str, Option<String>)]) -> Result<Effective, ConfigError> {
-        let set = self.set.iter().map(|(name, value)| (name.as_str(), value.clone()));
-        let own = flags.iter().filter_map(|(name, value)| Some((*name, value.clone()?)));
-        let mut layers = Layers { file: None, flags: set.chain(own).collect() };
+        let mut layers = self.layers(flags);
         layers.read_file(self.config.as_deref(), environment)?;
         layers.resolve(environment)
+    }
+
+    fn layers<'a>(&'a self, flags: &[(&'a str, Option<String>)]) -> Layers<'a> {
+        let set = self.set.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let own = flags.iter().filter_map(|(name, value)| Some((*name, value.clone()?)));
+        Layers { file: None, flags: own.collect(), set: set.collect() }
     }
 }
 

@@ -49,6 +49,9 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Authorise activities for an LMK
+    #[command(
+        after_help = "Examples:\n  hsm ctl authorize export..host:10 pin.clear --lmk 0\n  hsm ctl authorize all --port 1501"
+    )]
     Authorize {
         /// Activities, such as export..host:10
         #[arg(required = true, value_parser = activity)]
@@ -58,6 +61,7 @@ enum Command {
         lmk: u8,
     },
     /// Cancel activities of an LMK, each by its original time limit, or all of them
+    #[command(after_help = "Examples:\n  hsm ctl cancel export..host:10 --lmk 0\n  hsm ctl cancel")]
     Cancel {
         /// Activities [default: all]
         #[arg(value_parser = activity)]
@@ -67,16 +71,20 @@ enum Command {
         lmk: u8,
     },
     /// Show what is loaded, authorised and connected
+    #[command(after_help = "Example:\n  hsm ctl status --json")]
     Status,
     /// Show the LMK table
+    #[command(after_help = "Example:\n  hsm ctl lmk")]
     Lmk,
     /// Show security settings
+    #[command(after_help = "Examples:\n  hsm ctl get\n  hsm ctl get single_des pin_length")]
     Get {
         /// Names of settings [default: all]
         #[arg(value_name = "KEY")]
         keys: Vec<String>,
     },
     /// Change a security setting until the emulator stops
+    #[command(after_help = "Examples:\n  hsm ctl set single_des false\n  hsm ctl set disabled_commands A0,GC")]
     Set {
         /// Name of the setting
         key: String,
@@ -84,10 +92,13 @@ enum Command {
         value: String,
     },
     /// Allow PIN verification again after fraud detection stopped it (error 39)
+    #[command(after_help = "Example:\n  hsm ctl unlock")]
     Unlock,
     /// Read plugins, settings and LMK store again; says what has changed and what needs a restart
+    #[command(after_help = "Example:\n  hsm ctl reload")]
     Reload,
     /// Stop the emulator after it has answered what it accepted
+    #[command(after_help = "Examples:\n  hsm ctl stop\n  hsm ctl stop --now")]
     Stop {
         /// Stop at once
         #[arg(long)]
@@ -131,7 +142,8 @@ fn socket(args: &Args) -> anyhow::Result<PathBuf> {
         return Ok(path.clone());
     }
     let from = SettingsFrom::of_file(args.config.clone());
-    let config = from.load(&[("port", args.port.map(|port| port.to_string()))])?.config;
+    // A mistake in the settings must not keep anybody from stopping an emulator.
+    let config = from.load_readable(&[("port", args.port.map(|port| port.to_string()))]).config;
     let path = config.control_socket(config.network.port, environment);
     path.ok_or_else(|| usage("the settings say that there is no control socket; name one with --socket"))
 }

@@ -29,7 +29,7 @@ subcommands! {
 /// The protection key of blocks of a version: clear keys are of the cipher that the version has.
 fn protection_key(lmks: &Lmks, version: Version, argument: &str) -> anyhow::Result<ClearKey> {
     let algorithm = if version.is_aes() { Algorithm::Aes } else { Algorithm::Des };
-    let types = [KeyType::ZMK, KeyType::PVK];
+    let types = [KeyType::ZMK, KeyType::tmk(false), KeyType::tmk(true)];
     let opened = Source { algorithm, ..Source::wrapping(lmks, "KBPK", &types) }.read(argument)?;
     if opened.key.algorithm() != algorithm {
         let cipher = if version.is_aes() { "an AES" } else { "a TDES" };

@@ -4,7 +4,7 @@ mod secret;
 
 pub(crate) use secret::{VARIABLE as PASSPHRASE_VARIABLE, for_store, unattended};
 
-use crate::exit::{ANSWERED_OTHERWISE, usage};
+use crate::exit::{ANSWERED_OTHERWISE, report, usage};
 use crate::lmks::{self, StoreArgs};
 use crate::{output, parse, secret as input};
 use clap::{Subcommand, ValueEnum};
@@ -42,12 +42,16 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the LMK table
+    #[command(after_help = "Examples:\n  hsm lmk list\n  hsm lmk list --store lmks.hsm --json")]
     List {
         /// Print as JSON
         #[arg(long)]
         json: bool,
     },
     /// Make an LMK and load it into a slot; a store that does not exist is made
+    #[command(
+        after_help = "Examples:\n  hsm lmk generate 05 --store lmks.hsm --comment 'acquirer test'\n  hsm lmk generate 06 --store lmks.hsm --kind variant-2des"
+    )]
     Generate {
         #[command(flatten)]
         slot: Slot,
@@ -58,6 +62,7 @@ enum Command {
         live: bool,
     },
     /// Load a published test LMK into a slot; a store that does not exist is made
+    #[command(after_help = "Example:\n  hsm lmk load-test 00 test-variant --store lmks.hsm")]
     LoadTest {
         #[command(flatten)]
         slot: Slot,
@@ -69,14 +74,18 @@ enum Command {
         comment: String,
     },
     /// Show the whole check value of an LMK, and compare it
+    #[command(after_help = "Examples:\n  hsm lmk check 00\n  hsm lmk check 00 --expect 268604")]
     Check {
         #[command(flatten)]
         slot: Slot,
-        /// Digits that the check value must begin with
-        #[arg(long, value_name = "HEX")]
+        /// Digits that the check value must begin with; blanks do not count
+        #[arg(long, value_name = "HEX", value_parser = check_digits)]
         expect: Option<String>,
     },
     /// Replace an LMK; the old one goes to key change storage, for the translation of keys
+    #[command(
+        after_help = "Examples:\n  hsm lmk change 05 --store lmks.hsm --later\n  hsm lmk change 05 --store lmks.hsm --activate\n  hsm lmk change 05 --store lmks.hsm --erase"
+    )]
     Change {
         #[command(flatten)]
         slot: Slot,
@@ -93,11 +102,13 @@ enum Command {
         erase: bool,
     },
     /// Name the default LMK
+    #[command(after_help = "Example:\n  hsm lmk default 06 --store lmks.hsm")]
     Default {
         #[command(flatten)]
         slot: Slot,
     },
     /// Delete an LMK and its key change storage
+    #[command(after_help = "Example:\n  hsm lmk delete 05 --yes --store lmks.hsm")]
     Delete {
         #[command(flatten)]
         slot: Slot,
@@ -106,6 +117,9 @@ enum Command {
         yes: bool,
     },
     /// Encrypt the store under another passphrase or key file
+    #[command(
+        after_help = "Examples:\n  (umask 077; head -c 32 /dev/urandom > lmks.key)\n  hsm lmk passphrase --store lmks.hsm --new-key-file lmks.key"
+    )]
     Passphrase {
         /// File whose first line is the new passphrase [default: asked for on the terminal]
         #[arg(long, value_name = "FILE", conflicts_with = "new_key_file")]
@@ -169,7 +183,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Check { slot, expect } => check(&config, slot.id, expect.as_deref()),
         Command::Generate { slot, new, live } => {
             let mut store = open_or_create(&config)?;
-            let lmk = new.make(LmkKind::KeyBlockAes)?;
+            // Nobody enters components in vain.
+            store.contents.check_load(slot.id, &new.comment)?;
+            let lmk = new.make(new.kind_or(LmkKind::KeyBlockAes))?;
             store.contents.load(slot.id, lmk, *live, &new.comment)?;
             save(store, slot.id, Shown::Lmk)
         }
@@ -192,7 +208,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 contents.delete_change(slot.id)?;
             } else {
                 let old = contents.slots().get(&slot.id).map_or(LmkKind::KeyBlockAes, |old| LmkKind::of(&old.lmk));
-                let lmk = new.make(old)?;
+                let kind = new.kind_or(old);
+                contents.check_change_to(slot.id, kind.scheme(), &new.comment)?;
+                let lmk = new.make(kind)?;
                 match later {
                     true => contents.load_new(slot.id, lmk, &new.comment)?,
                     false => contents.change(slot.id, lmk, &new.comment)?,
@@ -218,7 +236,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Command::Passphrase { new_passphrase_file, new_key_file } => {
             let mut store = open(&config)?;
-            store.set_secret(secret::new(new_passphrase_file.as_deref(), new_key_file.as_deref(), false)?);
+            store.set_secret(secret::new(new_passphrase_file.as_deref(), new_key_file.as_deref(), false)?)?;
             store.save()?;
             output::text("the store is encrypted under the new secret")?;
             Ok(ExitCode::SUCCESS)
@@ -227,23 +245,43 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 impl New {
-    fn make(&self, default: LmkKind) -> anyhow::Result<Lmk> {
-        let kind = self.kind.map_or(default, |kind| match kind {
+    fn kind_or(&self, default: LmkKind) -> LmkKind {
+        self.kind.map_or(default, |kind| match kind {
             Kind::Variant2 => LmkKind::Variant2,
             Kind::Variant3 => LmkKind::Variant3,
             Kind::KeyBlockTdes => LmkKind::KeyBlockTdes,
             Kind::KeyBlockAes => LmkKind::KeyBlockAes,
-        });
+        })
+    }
+
+    fn make(&self, kind: LmkKind) -> anyhow::Result<Lmk> {
         let Some(count) = self.components else { return Ok(kind.generate()?) };
         let mut components = Components::new(kind);
         for n in 1..=count {
             let name = format!("component {n} ({} digits)", 2 * kind.key_len());
-            let digits = input::get(&name, "-")?;
-            let check = components.add(&input::hex(&name, &digits)?)?;
+            let check = loop {
+                let digits = input::get(&name, "-")?;
+                let added = input::hex(&name, &digits).and_then(|bytes| Ok(components.add(&bytes)?));
+                match added {
+                    Ok(check) => break check,
+                    // Whoever types may try again.
+                    Err(error) if input::terminal().is_some() => report(&format!("{error:#}")),
+                    Err(error) => return Err(error),
+                }
+            };
             eprintln!("component {n}: check value {}", hex::encode(&check));
         }
         Ok(components.combine()?)
     }
+}
+
+/// Digits of a check value, in capitals and without the blanks between them.
+fn check_digits(text: &str) -> Result<String, String> {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    if !(1..=16).contains(&digits.len()) || !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
+        return Err("must be 1 to 16 hexadecimal digits".to_owned());
+    }
+    Ok(digits.to_ascii_uppercase())
 }
 
 fn store_path(config: &Config) -> anyhow::Result<&Path> {
@@ -335,6 +373,6 @@ fn check(config: &Config, id: u8, expect: Option<&str>) -> anyhow::Result<ExitCo
     let lmk = lmk.ok_or_else(|| anyhow::anyhow!("no LMK is loaded in slot {id:02}"))?;
     let value = hex::encode(&lmk.check_value());
     output::text(&value)?;
-    let expected = expect.is_none_or(|digits| value.starts_with(&digits.to_ascii_uppercase()));
+    let expected = expect.is_none_or(|digits| value.starts_with(digits));
     if expected { Ok(ExitCode::SUCCESS) } else { Ok(ExitCode::from(ANSWERED_OTHERWISE)) }
 }

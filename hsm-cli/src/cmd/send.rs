@@ -8,10 +8,12 @@ use serde_json::json;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
 const AFTER_HELP: &str = "\
 MESSAGE is command code and fields as text; <hex> stands for bytes, and a < of its own is written <3C>.
+While nobody listens, as an HSM that is starting, it tries again until the time is up.
 Exit codes: 0 the HSM answered 00, 1 no answer, 2 wrong usage, 3 the HSM answered another error code.
 
 Examples:
@@ -124,17 +126,28 @@ fn exchange(target: &Target, frame: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(answer)
 }
 
+/// Connects; while that is refused, it tries again: the HSM may just be starting.
 fn connect(target: &Target, deadline: Instant) -> anyhow::Result<TcpStream> {
+    let addresses = target.addresses()?;
     let mut last = None;
-    for address in target.addresses()? {
-        let Some(left) = left(deadline) else { break };
-        match TcpStream::connect_timeout(&address, left) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
+    loop {
+        for address in &addresses {
+            let Some(left) = left(deadline) else { break };
+            match TcpStream::connect_timeout(address, left) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = Some(error),
+            }
+        }
+        let refused = last.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+        match left(deadline) {
+            Some(left) if refused => thread::sleep(RETRY.min(left)),
+            _ => return Err(last.map_or_else(timed_out, plain).into()),
         }
     }
-    Err(last.map_or_else(timed_out, plain).into())
 }
+
+/// How long to wait before trying again.
+const RETRY: Duration = Duration::from_millis(50);
 
 fn read(stream: &mut TcpStream, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
     while !buffer.is_empty() {

@@ -6,9 +6,9 @@ use super::config::{environment, unknown_variables};
 use crate::exit::usage;
 use crate::lmks::{self, StoreArgs};
 use anyhow::Context;
-use hsm_core::config::{Config, LogFormat, LogLevel, UnknownAnswer};
+use hsm_core::config::{Config, Effective, LogFormat, LogLevel, UnknownAnswer};
 use hsm_core::printer::{DirectoryPrinter, FilePrinter, PrintSink};
-use hsm_core::{LmkSlots, SecurityModule};
+use hsm_core::{AUDIT_TARGET, LmkSlots, SecurityModule};
 use hsm_server::control::{Actions, ControlSocket, ModuleControl};
 use hsm_server::net::{ListenAddr, NetConfig, ServerHandle};
 use hsm_server::{Emulator, EmulatorConfig, Limits, Reloaded, Reloader, SharedPlugins, UnknownCommand};
@@ -129,14 +129,14 @@ impl Args {
         ]
     }
 
-    fn settings(&self) -> anyhow::Result<Config> {
-        Ok(self.store.load(&self.flags())?.config)
+    fn settings(&self) -> anyhow::Result<Effective> {
+        self.store.load(&self.flags())
     }
 }
 
 /// Runs `hsm serve`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = args.settings()?;
+    let Effective { config, file, .. } = args.settings()?;
     let address = resolve(&config.network.host, config.network.port)?;
     if !address.ip().is_loopback() && !config.network.allow_remote {
         return Err(usage(format!(
@@ -161,6 +161,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         reloader: emulator.reloader(),
     };
     emulator.reloader().set_settings(reload::settings(args.clone(), config.clone(), module.clone()));
+    let file = file.map_or("no settings file".to_owned(), |file| format!("settings file {}", file.display()));
+    log::info!(target: "hsm", "{file}, profile {}", config.profile);
+    if module.lmks().slots.is_empty() {
+        log::warn!(target: "hsm", "no LMK is loaded: commands that need one answer 13");
+    }
     let port = emulator.handle().local_addr().map_or(config.network.port, |address| address.port());
     let control = control_socket(&config, port, module, actions);
     log::info!(
@@ -210,8 +215,15 @@ fn emulator_config(config: &Config, listeners: Vec<ListenAddr>) -> EmulatorConfi
 
 fn describe(lmks: &LmkSlots) -> String {
     let ids: Vec<String> = lmks.slots.keys().map(|id| format!("{id:02}")).collect();
-    let live = lmks.info.values().any(|info| info.live);
-    let note = if live { "a live LMK is loaded" } else { "test LMKs: never use with live data" };
+    let note = if ids.is_empty() {
+        return "no LMKs".to_owned();
+    } else if lmks.info.values().any(|info| info.live) {
+        "a live LMK is loaded"
+    } else if lmks.slots.values().all(|lmk| lmk.is_published()) {
+        "test LMKs: never use with live data"
+    } else {
+        "status Test: never use with live data"
+    };
     format!("LMKs {} ({note})", ids.join(" "))
 }
 
@@ -300,7 +312,7 @@ fn shown(listeners: &[ListenAddr]) -> String {
     listeners.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
-/// Logs go to standard error. A trace that was asked for is shown at every level.
+/// Logs go to standard error. A trace that was asked for is shown at every level, what is authorised and cancelled down to warn.
 fn start_log(config: &Config) {
     let level = match config.logging.log_level {
         LogLevel::Error => LevelFilter::Error,
@@ -314,6 +326,9 @@ fn start_log(config: &Config) {
     builder.filter_level(level.min(LevelFilter::Warn));
     for target in ["hsm", "hsm_core", "hsm_server", "hsm_pinblock"] {
         builder.filter_module(target, level);
+    }
+    if level >= LevelFilter::Warn {
+        builder.filter_module(AUDIT_TARGET, level.max(LevelFilter::Info));
     }
     if config.logging.trace {
         builder.filter_module("hsm::trace", level.max(LevelFilter::Info));

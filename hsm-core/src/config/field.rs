@@ -227,7 +227,14 @@ impl Field for [u8; 9] {
 
 fn read_list<T>(given: &Given<'_>, kind: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     let items = given.items().ok_or_else(|| format!("must be {kind}"))?;
-    items.into_iter().map(item).collect()
+    let (mut good, mut wrong) = (Vec::new(), Vec::new());
+    for read in items.into_iter().map(item) {
+        match read {
+            Ok(value) => good.push(value),
+            Err(why) => wrong.push(why),
+        }
+    }
+    if wrong.is_empty() { Ok(good) } else { Err(wrong.join("; ")) }
 }
 
 fn write_list(items: impl Iterator<Item = String>) -> String {

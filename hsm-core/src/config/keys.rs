@@ -128,7 +128,7 @@ table! {
         "Address or name to listen on."
         host = network.host;
         "The well-known port, for the default LMK or the one that a request names. 0 lets the system choose."
-        port = network.port;
+        port = network.port in 0..=65_535u16;
         "Whether host may be an address that other machines can reach."
         allow_remote = network.allow_remote;
         "Whether there are ports for single LMKs too: port + 1 for LMK 00, port + 2 for LMK 01 and so on."
@@ -173,7 +173,7 @@ table! {
         double_length_zmk = settings.double_length_zmk;
         "Whether the Atalla variant field is accepted; otherwise it is refused with 15."
         atalla_variants = settings.atalla_variants;
-        "Whether single-length DES keys may be generated, imported and exported."
+        "Whether single-length DES keys may be generated, imported and exported: otherwise 17."
         single_des = settings.single_des;
         "Whether keys may be exported in the X9.17 schemes."
         x917_export = settings.x917_export;
@@ -183,7 +183,7 @@ table! {
         refuse_single_posing = settings.refuse_single_posing;
         "Whether check values have 6 significant digits, followed by zeros where there is room for 16."
         restrict_kcv = settings.restrict_kcv;
-        "Whether NC shows all 16 digits of an LMK's check value, not 6 and zeros."
+        "Whether NC shows all 16 digits of an LMK's check value, not 6 and zeros. restrict_kcv counts more."
         long_lmk_check_value = settings.long_lmk_check_value;
         "Whether TPK, TMK and PVK are separate key types: 70D, 80D and 002, as PCI wants it."
         separate_002 = settings.separate_002;
@@ -281,7 +281,7 @@ table! {
     ["authorisation"] "Activities that are authorised from the start" {
         "Activities, category[.sub][.interface][:minutes]: \"generate..host\" for all LMKs, \"01 pin.clear.host:60\" for LMK 01."
         authorised_activities = authorisation.authorised_activities;
-        "File that keeps activities authorised with :p over a restart."
+        "File that keeps activities authorised with :p over a restart, for the LMKs that they were authorised for."
         authorisation_file = authorisation.authorisation_file;
     }
     ["storage"] "User storage" {
@@ -297,7 +297,7 @@ table! {
         plugin_fuel = plugins.plugin_fuel in 1_000_000..=100_000_000_000u64;
         "Host operations that a plugin may use for a request."
         plugin_host_calls = plugins.plugin_host_calls in 16..=10_000_000u32;
-        "Longest time of a plugin for a request. Commands that generate keys have ten times as much."
+        "Time of a plugin for a request, looked at with every 16th host operation: one that takes long, such as the generation of a key, ends after it, and plugin_fuel bounds what runs between. Commands that generate keys have ten times as much."
         plugin_deadline = plugins.plugin_deadline;
     }
     ["printing"] "Printing" {
@@ -307,7 +307,7 @@ table! {
         printer_form = printing.printer_form;
     }
     ["logging"] "Logging" {
-        "Least severe messages that are logged."
+        "Least severe messages that are logged. What is authorised and cancelled is logged down to warn."
         log_level = logging.log_level;
         "Form of the log on standard error."
         log_format = logging.log_format;

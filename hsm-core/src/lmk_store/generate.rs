@@ -50,6 +50,12 @@ impl LmkKind {
         }
     }
 
+    /// Its scheme.
+    #[must_use]
+    pub const fn scheme(self) -> LmkScheme {
+        if self.is_variant() { LmkScheme::Variant } else { LmkScheme::KeyBlock }
+    }
+
     /// Whether it is a variant LMK.
     #[must_use]
     pub const fn is_variant(self) -> bool {

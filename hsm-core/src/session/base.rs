@@ -113,10 +113,10 @@ impl BaseOps for Session {
     }
 
     fn lmk_check_value(&mut self) -> Result<[u8; 16], ErrorCode> {
-        let Settings { long_lmk_check_value, .. } = *self.state.settings;
+        let Settings { long_lmk_check_value, restrict_kcv, .. } = *self.state.settings;
         let value = self.lmk()?.check_value();
         let mut digits = [b'0'; 16];
-        let shown = if long_lmk_check_value { 16 } else { 6 };
+        let shown = if long_lmk_check_value && !restrict_kcv { 16 } else { 6 };
         for (digit, shown) in digits.iter_mut().zip(crate::hex::encode(&value).bytes()).take(shown) {
             *digit = shown;
         }

@@ -615,6 +615,12 @@ impl Session {
         Ok(scheme)
     }
 
+    /// Whether the settings allow a key of this length: 17 for single-length DES keys.
+    pub(in crate::session) fn allow_length_of(&mut self, key: &ClearKey) -> Result<(), ErrorCode> {
+        if key.algorithm() == Algorithm::Des { self.allow_length(key.len()) } else { Ok(()) }
+    }
+
+    /// As [`Session::allow_length_of`], for a DES key that is not there yet.
     pub(super) fn allow_length(&mut self, len: usize) -> Result<(), ErrorCode> {
         if len == 8 && !self.state.settings.single_des {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "single-length DES keys are disabled");

@@ -157,7 +157,9 @@ impl Session {
         let size = self.state.settings.user_storage;
         let result = {
             let mut storage = self.module.storage();
-            storage.slots.set_size(size);
+            if storage.slots.set_size(size) {
+                storage.save();
+            }
             run(&mut storage.slots)
         };
         result.or_else(|error| self.refuse(ErrorCode::new(error.code()), format!("user storage {index:03X}: {error}")))

@@ -51,7 +51,7 @@ impl Fixture {
     fn send(&self, bytes: &[u8]) -> Value {
         let mut stream = UnixStream::connect(self.socket.path()).unwrap();
         stream.write_all(bytes).unwrap();
-        serde_json::from_slice(&read_line(&mut stream, TIME).unwrap()).unwrap()
+        serde_json::from_slice(&read_line(&mut stream, MAX_LINE, TIME).unwrap()).unwrap()
     }
 }
 
@@ -68,6 +68,11 @@ fn activities_come_and_go() {
     let wrong = authorize(0, &["pin", "nonsense"]).unwrap_err();
     assert!(wrong.starts_with("nonsense: "), "{wrong}");
     assert!(!f.module.is_authorised(0, "pin.clear.host"), "all or none");
+    f.module.set_settings(Settings { multiple_activities: false, ..(*f.module.settings()).clone() });
+    let wrong = authorize(0, &["all", "export"]).unwrap_err();
+    assert_eq!(wrong, "export: with single authorisation there is only \"all\"");
+    assert!(!f.module.is_authorised(0, "pin.clear.host"), "all or none");
+    f.module.set_settings(Settings { multiple_activities: true, ..(*f.module.settings()).clone() });
     assert_eq!(authorize(9, &["pin"]).unwrap_err(), "no LMK is loaded in slot 09");
 
     let status = f.call(&Request::Status).unwrap();
@@ -173,13 +178,13 @@ fn nonsense_is_refused_and_the_service_goes_on() {
         stream.write_all(piece).unwrap();
         thread::sleep(Duration::from_millis(20));
     }
-    assert!(read_line(&mut stream, TIME).unwrap().starts_with(b"{\"ok\":true"));
+    assert!(read_line(&mut stream, MAX_LINE, TIME).unwrap().starts_with(b"{\"ok\":true"));
 }
 
 #[test]
 fn a_client_that_says_nothing_is_given_up() {
     let mut f = (UnixStream::pair().unwrap(), Instant::now());
-    let error = read_line(&mut f.0.0, Duration::from_millis(50)).unwrap_err();
+    let error = read_line(&mut f.0.0, MAX_LINE, Duration::from_millis(50)).unwrap_err();
     assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error}");
     assert!(f.1.elapsed() < Duration::from_secs(2));
 }
@@ -237,4 +242,29 @@ fn times_are_up_without_anybody_asking() {
     }
     let refused = call(socket.path(), &Request::Status, TIME).unwrap_err();
     assert!(matches!(refused, ControlError::Refused(why) if why == "no"));
+}
+
+#[test]
+fn a_long_status_arrives() {
+    let f = fixture();
+    for lmk in 0..3 {
+        for code in 0..=0xFFu8 {
+            f.module
+                .authorise(lmk, &format!("command.{code:02x}.console:{}", 500_000 + u32::from(code)).parse().unwrap())
+                .unwrap();
+        }
+    }
+    let status = f.call(&Request::Status).unwrap();
+    assert_eq!(status["authorised"]["02"].as_array().map(Vec::len), Some(256));
+    assert!(status.to_string().len() > MAX_LINE);
+}
+
+#[test]
+fn a_path_that_no_client_could_use_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x".repeat(108));
+    let control = ModuleControl::new(SecurityModule::with_test_lmks(), Recorded::default());
+    let error = ControlSocket::open(&path, control).unwrap_err();
+    assert!(matches!(&error, ControlError::TooLong(_)), "{error}");
+    assert!(!path.exists());
 }

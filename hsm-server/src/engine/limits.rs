@@ -26,7 +26,8 @@ pub struct Limits {
     pub fuel: u64,
     /// Host operations per request.
     pub host_calls: u32,
-    /// Longest time for a request, checked at host operations. Operations that generate keys have ten times as much.
+    /// Time for a request, looked at with every 16th host operation; an operation that runs is not cut short. Plugins with operations that
+    /// generate keys have ten times as much.
     pub deadline: Duration,
     /// Imports that no plugin may use.
     pub denied_imports: Vec<String>,

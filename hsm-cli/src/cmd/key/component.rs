@@ -134,7 +134,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn show(component: &ClearKey, args: &ComponentArgs, lmks: &Lmks) -> anyhow::Result<ExitCode> {
     let under = &args.under;
-    let mut target = Target { component: true, ..under.target(component, None) };
+    lmks.check_length(component)?;
+    let mut target = Target { component: true, ..under.target(lmks, component, None)? };
     if let (None, Some(number)) = (under.attributes.key_version, KeyVersion::of_component(args.number)) {
         target.attributes = target.attributes.map(|attributes| Attributes { key_version: number, ..attributes });
     }
@@ -151,8 +152,9 @@ fn show(component: &ClearKey, args: &ComponentArgs, lmks: &Lmks) -> anyhow::Resu
 fn split(args: &Split) -> anyhow::Result<ExitCode> {
     let lmks = args.from.lmks();
     let opened = args.from.read(&lmks)?;
+    lmks.check_length(&opened.key)?;
     let components = components(&opened.key, args.parts)?;
-    let key_type = args.from.key_type;
+    let key_type = args.from.key_type(&lmks)?;
     let id = key_type.map(|_| lmks.of_kind(LmkScheme::Variant)).transpose()?;
     let target = Target { key_type, component: true, ..Target::default() };
     let encrypt = |component| id.map(|id| target.put(component, &lmks, id)).transpose();

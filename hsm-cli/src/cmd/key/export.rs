@@ -4,11 +4,11 @@ use super::inputs::KeyArgs;
 use super::wrapping;
 use crate::exit::usage;
 use crate::facts::Facts;
-use crate::keys::{self, AttributeArgs};
-use hsm_core::Algorithm;
+use crate::keys::{self, AttributeArgs, Opened};
 use hsm_core::key_block::rules::{self, ExportForm};
 use hsm_core::key_type::{KeyType, Listing};
 use hsm_core::scheme::KeyScheme;
+use hsm_core::{Algorithm, Settings};
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -53,20 +53,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let lmks = args.from.lmks();
     let zmk = args.zmk.read(&lmks)?;
     let opened = args.from.read(&lmks)?;
-    let mut attributes = args.attributes.of_key(&opened.key, opened.attributes, args.from.key_type).ok();
+    let key_type = args.from.key_type(&lmks)?;
+    let mut attributes = args.attributes.of_key(&opened.key, opened.attributes, key_type).ok();
     if !args.force {
-        let listed =
-            args.from.key_type.filter(|_| !opened.clear && opened.attributes.is_none()).and_then(KeyType::info);
-        if listed.is_some_and(|info| info.payshield_export == Listing::NotListed) {
-            anyhow::bail!("keys of this type may not be exported (the HSM answers 29); --force does it all the same");
+        if !opened.clear {
+            may_leave(&opened, key_type, args.scheme, lmks.settings()?)
+                .map_err(|why| anyhow::anyhow!("{why}; --force does it all the same"))?;
         }
         if let Some(own) = opened.attributes {
-            let blocks = matches!(args.scheme, KeyScheme::S | KeyScheme::R);
-            let form = if blocks { ExportForm::KeyBlock } else { ExportForm::VariantOrX917 };
-            rules::check_export(&own, form, true).map_err(|e| {
-                let letter = char::from(own.exportability.id());
-                anyhow::anyhow!("exportability {letter}: {e} (the HSM answers AA); --force does it all the same")
-            })?;
             let wanted = args.attributes.exportability.unwrap_or(own.exportability);
             let narrowed = rules::narrow(own.exportability, wanted)
                 .map_err(|_| usage("--exportability: rights may be narrowed, not widened (the HSM answers AA)"))?;
@@ -82,4 +76,38 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     facts.print(args.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the HSM exports a key from under an LMK, in the order of its checks; `Err` says why not, with its code.
+fn may_leave(opened: &Opened, key_type: Option<KeyType>, scheme: KeyScheme, settings: &Settings) -> Result<(), String> {
+    let is_zmk = match opened.attributes {
+        Some(own) => own.usage.id() == *b"52",
+        None => key_type == Some(KeyType::ZMK),
+    };
+    if is_zmk && !settings.zmk_export {
+        return Err("export of ZMKs is disabled by the setting zmk_export (the HSM answers 17)".to_owned());
+    }
+    let listed = key_type.filter(|_| !is_zmk && opened.attributes.is_none()).and_then(KeyType::info);
+    if listed.is_some_and(|info| info.payshield_export == Listing::NotListed) {
+        return Err("keys of this type may not be exported (the HSM answers 29)".to_owned());
+    }
+    if opened.key.algorithm() == Algorithm::Des && opened.key.len() == 8 && !settings.single_des {
+        return Err("single-length DES keys are disabled by the setting single_des (the HSM answers 17)".to_owned());
+    }
+    let in_block = matches!(scheme, KeyScheme::S | KeyScheme::R);
+    if let Some(own) = opened.attributes {
+        let form = if in_block { ExportForm::KeyBlock } else { ExportForm::VariantOrX917 };
+        rules::check_export(&own, form, settings.sensitive_export).map_err(|e| {
+            let letter = char::from(own.exportability.id());
+            format!("exportability {letter}: {e} (the HSM answers AA)")
+        })?;
+        if !in_block && settings.trusted_export_only {
+            let why = "the setting trusted_export_only allows export in key blocks only (the HSM answers 17)";
+            return Err(why.to_owned());
+        }
+    }
+    if !in_block && !matches!(scheme, KeyScheme::U | KeyScheme::T) && !settings.x917_export {
+        return Err("export in X9.17 schemes is disabled by the setting x917_export (the HSM answers 26)".to_owned());
+    }
+    Ok(())
 }

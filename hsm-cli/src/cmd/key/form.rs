@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Err(usage("a key has two components at least: say --component once for each"));
     }
     let lmks = args.under.lmks();
-    let types: Vec<KeyType> = args.under.key_type.into_iter().collect();
+    let types: Vec<KeyType> = args.under.key_type(&lmks)?.into_iter().collect();
     let mut sum: Option<(Algorithm, Zeroizing<Vec<u8>>)> = None;
     let mut own = None;
     let mut facts = Facts::default();
@@ -71,7 +71,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         anyhow::bail!("the components cancel out: the key is zero");
     }
     let key = ClearKey::new(algorithm, &sum)?.with_odd_parity();
-    let mut target = args.under.target(&key, own);
+    lmks.check_length(&key)?;
+    let mut target = args.under.target(&lmks, &key, own)?;
     if args.under.attributes.key_version.is_none() {
         // The key is whole now.
         target.attributes = target.attributes.map(|own| Attributes { key_version: KeyVersion::NONE, ..own });

@@ -56,11 +56,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     });
     let kind = args.algorithm.or(of_scheme).unwrap_or(Kind::Tdes2);
     let key = kind.random()?;
-    let target = args.under.target(&key, None);
+    lmks.check_length(&key)?;
+    let target = args.under.target(&lmks, &key, None)?;
     let under_lmk = target.put(&key, &lmks, id)?;
 
     let mut facts = Facts::default();
-    facts.add_some("type", args.under.key_type.map_or(String::new(), keys::type_name));
+    facts.add_some("type", target.key_type.map_or(String::new(), keys::type_name));
     facts.add("clear", keys::digits(&key));
     add_under_lmk(&mut facts, "key", under_lmk, id);
     if args.zmk.is_given() {

@@ -7,6 +7,7 @@ use crate::facts::Facts;
 use crate::keys;
 use crate::secret;
 use hsm_core::key_block::rules;
+use hsm_core::key_type::KeyType;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -56,11 +57,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             |_| usage(format!("a key of usage {} cannot be imported as {wanted} (the HSM answers A6)", own.usage));
         rules::check_modified_usage(own.usage, wanted).map_err(wrong)?;
     }
+    let key_type = args.under.key_type(&lmks)?;
+    let usage = unwrapped.attributes.map(|own| own.usage).or(args.under.attributes.usage);
+    // A DUKPT initial key has the parity that its derivation gave it, and keeps it.
+    let is_initial = key_type == Some(KeyType::IKEY) || usage.is_some_and(|usage| usage.id() == *b"B1");
     let odd = unwrapped.odd_parity;
-    let key = unwrapped.key.with_odd_parity();
+    let key = if is_initial { unwrapped.key } else { unwrapped.key.with_odd_parity() };
     // Without a type nothing but its attributes says what the key is.
-    let id = args.under.slot(&lmks, unwrapped.attributes.is_some() && args.under.key_type.is_none())?;
-    let under_lmk = args.under.target(&key, unwrapped.attributes).put(&key, &lmks, id)?;
+    let id = args.under.slot(&lmks, unwrapped.attributes.is_some() && key_type.is_none())?;
+    lmks.check_length(&key)?;
+    let under_lmk = args.under.target(&lmks, &key, unwrapped.attributes)?.put(&key, &lmks, id)?;
 
     let check = hsm_core::kcv::check_value(&key).unwrap_or_default();
     let agrees = expected.as_ref().map(|expected| check.starts_with(expected));
@@ -68,8 +74,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     facts.add("from", unwrapped.form).add("clear", keys::digits(&key));
     add_under_lmk(&mut facts, "key", under_lmk, id);
     facts.add_some("kcv", keys::short_kcv(&key)).add("zmk kcv", keys::short_kcv(&zmk.key));
-    let parity =
-        if odd { "odd" } else { "was not odd, adjusted (the HSM answers 01): the wrong ZMK or scheme, perhaps" };
+    let parity = if is_initial {
+        "that of an initial key"
+    } else if odd {
+        "odd"
+    } else {
+        "was not odd, adjusted (the HSM answers 01): the wrong ZMK or scheme, perhaps"
+    };
     facts.line("parity", parity).json("odd_parity", odd.into());
     facts.json("kcv_agrees", agrees.into());
     facts.print(args.json)?;

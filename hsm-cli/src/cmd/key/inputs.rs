@@ -1,7 +1,7 @@
 //! Options that the subcommands share.
 
 use crate::facts::Facts;
-use crate::keys::{self, AttributeArgs, Opened, Source, Target};
+use crate::keys::{self, AttributeArgs, NamedType, Opened, Source, Target};
 use crate::lmks::{LmkArgs, Lmks};
 use anyhow::Context;
 use hsm_core::ClearKey;
@@ -17,14 +17,22 @@ pub(super) struct KeyArgs {
     key: String,
 
     /// Key type under a variant LMK: code such as 402 or name such as CVK
-    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
-    pub(super) key_type: Option<KeyType>,
+    #[arg(long = "type", value_name = "TYPE")]
+    key_type: Option<NamedType>,
 
     #[command(flatten)]
     lmk: LmkArgs,
 }
 
 impl KeyArgs {
+    /// The key type, if one is given.
+    ///
+    /// # Errors
+    /// As [`NamedType::resolve`].
+    pub(super) fn key_type(&self, lmks: &Lmks) -> anyhow::Result<Option<KeyType>> {
+        self.key_type.map(|named| named.resolve(lmks)).transpose()
+    }
+
     /// The LMKs.
     pub(super) fn lmks(&self) -> Lmks {
         self.lmk.lmks()
@@ -43,7 +51,7 @@ impl KeyArgs {
     /// # Errors
     /// As [`Source::read`].
     pub(super) fn read_as(&self, source: Source<'_>) -> anyhow::Result<Opened> {
-        let types: Vec<KeyType> = self.key_type.into_iter().collect();
+        let types: Vec<KeyType> = self.key_type(source.lmks)?.into_iter().collect();
         Source { types: &types, untagged_cryptograms: !types.is_empty(), ..source }.read(&self.key).context("--key")
     }
 }
@@ -52,8 +60,8 @@ impl KeyArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct UnderArgs {
     /// Key type: code such as 001 or name such as ZPK; for a key block it gives the usage
-    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
-    pub(super) key_type: Option<KeyType>,
+    #[arg(long = "type", value_name = "TYPE")]
+    key_type: Option<NamedType>,
 
     /// Scheme under the LMK: Z, U, T, X or Y, or S [default: what suits length and LMK]
     #[arg(long, value_name = "LETTER", value_parser = keys::scheme)]
@@ -67,6 +75,14 @@ pub(super) struct UnderArgs {
 }
 
 impl UnderArgs {
+    /// The key type, if one is given.
+    ///
+    /// # Errors
+    /// As [`NamedType::resolve`].
+    pub(super) fn key_type(&self, lmks: &Lmks) -> anyhow::Result<Option<KeyType>> {
+        self.key_type.map(|named| named.resolve(lmks)).transpose()
+    }
+
     /// The LMKs.
     pub(super) fn lmks(&self) -> Lmks {
         self.lmk.lmks()
@@ -81,9 +97,13 @@ impl UnderArgs {
     }
 
     /// What the key becomes, given what its own key block said.
-    pub(super) fn target(&self, key: &ClearKey, own: Option<Attributes>) -> Target {
-        let attributes = self.attributes.of_key(key, own, self.key_type).ok();
-        Target { attributes, key_type: self.key_type, scheme: self.scheme, component: false }
+    ///
+    /// # Errors
+    /// As [`UnderArgs::key_type`].
+    pub(super) fn target(&self, lmks: &Lmks, key: &ClearKey, own: Option<Attributes>) -> anyhow::Result<Target> {
+        let key_type = self.key_type(lmks)?;
+        let attributes = self.attributes.of_key(key, own, key_type).ok();
+        Ok(Target { attributes, key_type, scheme: self.scheme, component: false })
     }
 }
 

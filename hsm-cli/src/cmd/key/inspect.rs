@@ -1,7 +1,7 @@
 //! `hsm key inspect`: what is this cryptogram?
 
 use crate::exit::usage;
-use crate::keys::{self, Source};
+use crate::keys::{self, NamedType, Source};
 use crate::lmks::{LmkArgs, Lmks};
 use crate::{output, secret, wire};
 use hsm_core::Algorithm;
@@ -40,8 +40,8 @@ pub(super) struct Args {
     kcv: Option<String>,
 
     /// Only this key type
-    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
-    key_type: Option<KeyType>,
+    #[arg(long = "type", value_name = "TYPE")]
+    key_type: Option<NamedType>,
 
     /// ZMK, TMK or key block protection key to try as well, once for each: clear (aes:DIGITS for AES), or under an LMK; - reads it from standard input
     #[arg(long, value_name = "KEY")]
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         lmks: &slots,
         wrapping_keys: &wrapping_keys,
         check_value: kcv.as_ref().map(|kcv| kcv.as_slice()),
-        key_type: args.key_type,
+        key_type: args.key_type.map(|named| named.resolve(&lmks)).transpose()?,
         all: args.all,
     };
     let report = inspect(&query);
@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Wrapping keys by number. Clear digits that could be a TDES or an AES key are taken for both.
 pub(in crate::cmd) fn wrapping_keys(lmks: &Lmks, arguments: &[String]) -> anyhow::Result<Vec<WrappingKey>> {
-    let types = [KeyType::ZMK, KeyType::PVK];
+    let types = [KeyType::ZMK, KeyType::tmk(false), KeyType::tmk(true)];
     let mut found = Vec::new();
     for (number, argument) in (1..).zip(arguments) {
         let name = if arguments.len() > 1 { format!("ZMK {number}") } else { "ZMK".to_owned() };

@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let lmks = args.from.lmks();
     let opened = args.from.read(&lmks)?;
     let lmk = lmks.lmk(args.to)?;
-    let key_type = args.from.key_type;
+    let key_type = args.from.key_type(&lmks)?;
     let attributes = args.attributes.of_key(&opened.key, opened.attributes, key_type).ok();
     let target = Target { attributes, key_type, scheme: args.scheme, component: false };
     let key = target.put(&opened.key, &lmks, args.to)?;

@@ -1,14 +1,13 @@
 //! Keys under a ZMK, TMK or key-block protection key, in every scheme.
 
 use crate::exit::usage;
-use crate::keys::{self, Opened, Source, cryptogram, tagged};
+use crate::keys::{self, NamedType, Opened, Source, cryptogram, tagged};
 use crate::lmks::Lmks;
 use anyhow::Context;
 use hsm_core::key_block::header::{Attributes, Family, Scope, Version};
 use hsm_core::key_block::optional::OptionalBlocks;
 use hsm_core::key_block::thales::ProtectionKeys;
 use hsm_core::key_block::{self, OpenedBlock, rules, thales, tr31};
-use hsm_core::key_type::KeyType;
 use hsm_core::scheme::{KeyScheme, Untagged};
 use hsm_core::variant::{self, AtallaVariant};
 use hsm_core::{Algorithm, ClearKey};
@@ -21,8 +20,8 @@ pub(super) struct ZmkArgs {
     zmk: Option<String>,
 
     /// Key type of a ZMK that is a cryptogram: ZMK, TMK, KEK ...
-    #[arg(long, value_name = "TYPE", default_value = "ZMK", value_parser = keys::key_type)]
-    zmk_type: KeyType,
+    #[arg(long, value_name = "TYPE", default_value = "ZMK")]
+    zmk_type: NamedType,
 
     /// Atalla variant of the ZMK, 0 to 31
     #[arg(long, value_name = "N", default_value = "0", value_parser = atalla)]
@@ -61,7 +60,7 @@ impl ZmkArgs {
     /// The ZMK.
     pub(super) fn read(&self, lmks: &Lmks) -> anyhow::Result<Opened> {
         let zmk = self.zmk.as_deref().ok_or_else(|| usage("say the ZMK with --zmk"))?;
-        Source::wrapping(lmks, "ZMK", &[self.zmk_type]).read(zmk)
+        Source::wrapping(lmks, "ZMK", &[self.zmk_type.resolve(lmks)?]).read(zmk)
     }
 
     /// A key under the ZMK.

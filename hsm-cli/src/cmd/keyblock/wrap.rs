@@ -107,6 +107,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 )));
             }
             if !args.force {
+                lmks.check_length(&opened.key)?;
                 lmks.check_strength(id, &opened.key)?;
             }
             keys::block_under_lmk(&lmks, id, attributes, &optional, &opened.key)?

@@ -1,7 +1,7 @@
 //! What a format may need besides the PIN, as options that the subcommands share.
 
 use crate::exit::usage;
-use crate::keys::{self, Source};
+use crate::keys::{NamedType, Source};
 use crate::lmks::{LmkArgs, Lmks};
 use crate::secret;
 use hsm_core::Algorithm;
@@ -130,8 +130,8 @@ pub(super) struct KeyArgs {
     key: Option<String>,
 
     /// Key type of a cryptogram, code or name [default: ZPK or TPK, whichever gives odd parity]
-    #[arg(long = "type", value_name = "TYPE", value_parser = keys::key_type)]
-    key_type: Option<KeyType>,
+    #[arg(long = "type", value_name = "TYPE")]
+    key_type: Option<NamedType>,
 
     #[command(flatten)]
     lmk: LmkArgs,
@@ -157,7 +157,7 @@ pub(super) struct GivenKey<'a> {
     /// `None` for blocks in clear.
     pub(super) text: Option<Zeroizing<String>>,
     /// Key type of a cryptogram.
-    pub(super) key_type: Option<KeyType>,
+    pub(super) key_type: Option<NamedType>,
     /// The LMKs that it may be under.
     pub(super) lmks: &'a Lmks,
 }
@@ -182,7 +182,7 @@ impl GivenKey<'_> {
         let algorithm = if format == Format::Iso4 { Algorithm::Aes } else { Algorithm::Des };
         let usual = [Some(KeyType::ZPK), Some(KeyType::tpk(false)), Some(KeyType::tpk(true))];
         let types: Vec<KeyType> = match self.key_type {
-            Some(key_type) => vec![key_type],
+            Some(named) => vec![named.resolve(self.lmks)?],
             None => usual.into_iter().flatten().collect(),
         };
         let source = Source::new(self.lmks, self.name, &types);

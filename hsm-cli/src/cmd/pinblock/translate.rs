@@ -3,9 +3,9 @@
 use super::cards::{self, CardArgs, GivenKey};
 use super::{decode, encode};
 use crate::exit::report;
+use crate::keys::NamedType;
 use crate::lmks::LmkArgs;
-use crate::{keys, output, secret, wire};
-use hsm_core::key_type::KeyType;
+use crate::{output, secret, wire};
 use hsm_pinblock::{Format, Translation};
 use serde_json::json;
 use std::process::ExitCode;
@@ -41,8 +41,8 @@ pub(super) struct Args {
     from_key: Option<String>,
 
     /// Key type of a source cryptogram, code or name [default: ZPK or TPK, whichever gives odd parity]
-    #[arg(long, value_name = "TYPE", value_parser = keys::key_type)]
-    from_type: Option<KeyType>,
+    #[arg(long, value_name = "TYPE")]
+    from_type: Option<NamedType>,
 
     /// Format to translate to
     #[arg(long, value_name = "FORMAT", value_parser = cards::format)]
@@ -53,8 +53,8 @@ pub(super) struct Args {
     to_key: Option<String>,
 
     /// Key type of a destination cryptogram, code or name [default: ZPK or TPK likewise]
-    #[arg(long, value_name = "TYPE", value_parser = keys::key_type)]
-    to_type: Option<KeyType>,
+    #[arg(long, value_name = "TYPE")]
+    to_type: Option<NamedType>,
 
     #[command(flatten)]
     card: CardArgs,

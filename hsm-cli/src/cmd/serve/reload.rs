@@ -3,7 +3,7 @@
 use super::{Args, printer};
 use crate::lmks;
 use hsm_core::config::{Config, Key};
-use hsm_core::{LmkSlots, SecurityModule};
+use hsm_core::{LmkSlots, SecurityModule, lmk_store};
 use hsm_server::{NewSettings, ReadSettings};
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,8 @@ const LIVE: [&str; 4] = ["security", "commands", "lmk", "printing"];
 
 /// Reads settings again for a server that was started with these.
 pub(super) fn settings(args: Args, started: Config, module: SecurityModule) -> ReadSettings {
-    let running = Running { store: store(&started), config: started };
+    let ports = module.lmks().slots.keys().copied().collect();
+    let running = Running { store: store(&started), config: started, ports };
     let running = Arc::new(Mutex::new(running));
     Box::new(move || {
         let now = running.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -33,6 +34,8 @@ struct Running {
     config: Config,
     /// The LMK store as it was read, encrypted.
     store: Option<Vec<u8>>,
+    /// The LMKs that have a port, if LMKs have ports.
+    ports: Vec<u8>,
 }
 
 /// What a reload makes of it.
@@ -46,16 +49,22 @@ struct Next {
 
 impl Next {
     fn read(args: &Args, mut now: Running, module: &SecurityModule) -> anyhow::Result<Self> {
-        let new = args.settings()?;
+        let new = args.settings()?.config;
         // What hsm ctl has set counts as a change: a reload puts back what the settings say.
         now.config.settings = (*module.settings()).clone();
+        if let Some(path) = &new.lmk.lmk_store {
+            // That it still is a store, and its owner's, even if it holds what it held.
+            lmk_store::is_store(path)?;
+        }
         let bytes = store(&new);
         let other_lmks = new.lmk != now.config.lmk || bytes != now.store;
         let lmks = if other_lmks { lmks::load_unattended(&new)? } else { None };
         // Nobody is asked for a passphrase while the server runs.
         let locked = other_lmks && lmks.is_none();
 
-        let is_live = |key: &&Key| LIVE.contains(&key.section) && !(locked && key.section == "lmk");
+        // The profile gives security settings only their values.
+        let is_live =
+            |key: &&Key| key.name == "profile" || LIVE.contains(&key.section) && !(locked && key.section == "lmk");
         let (changed, restart): (Vec<&Key>, Vec<&Key>) = now.config.changes(&new).into_iter().partition(is_live);
         let names = |keys: Vec<&Key>| keys.iter().map(|key| key.name.to_owned()).collect::<Vec<_>>();
         let (mut changed, mut restart) = (names(changed), names(restart));
@@ -66,7 +75,14 @@ impl Next {
             }
         }
 
+        let loaded = lmks.as_ref().map_or_else(|| module.lmks().slots.clone(), |lmks| lmks.slots.clone());
+        let without_port = now.config.network.lmk_ports && loaded.keys().any(|id| !now.ports.contains(id));
+        if without_port && !restart.iter().any(|name| name == "lmk_ports") {
+            restart.push("lmk_ports".to_owned());
+        }
+
         let reopen_printer = new.printing != now.config.printing;
+        now.config.profile = new.profile;
         now.config.settings = new.settings;
         now.config.printing = new.printing;
         if !locked {

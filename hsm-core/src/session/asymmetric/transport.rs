@@ -45,6 +45,7 @@ impl Session {
                 return self.refuse(ErrorCode::EXPORTABILITY, "only keys of exportability S may leave their key block");
             }
         }
+        self.allow_length_of(key.key())?;
         let PublicKey::Rsa(public) = self.public_key(&public)? else { return self.refuse_kind() };
         let padding = self.encryption_padding(padding)?;
         let mut iv = vec![0; if der { iv_len } else { 0 }];
@@ -79,9 +80,7 @@ impl Session {
         // A key of an impossible length is not told from wrong padding, which would help to decrypt.
         let opened = parts.and_then(|(bytes, iv)| Some((ClearKey::new(algorithm, bytes).ok()?, iv)));
         let Some((clear, iv)) = opened else { return self.refuse_data_block() };
-        if clear.algorithm() == Algorithm::Des && clear.len() == 8 && !self.state.settings.single_des {
-            return self.refuse(ErrorCode::NOT_AUTHORISED, "single-length DES keys are disabled");
-        }
+        self.allow_length_of(&clear)?;
         let clear = clear.with_odd_parity();
         let iv = iv.to_vec();
         let opened = match key.attributes {

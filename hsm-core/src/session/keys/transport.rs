@@ -42,6 +42,7 @@ impl Session {
         self.in_force(&key.optional)?;
         let attributes = self.effective_attributes(&key)?;
         self.may_export(&key, attributes.as_ref())?;
+        self.allow_length_of(key.key())?;
         match (scheme, attributes) {
             (b'S', Some(attributes)) => {
                 let attributes = self.narrowed(attributes, given, ExportForm::KeyBlock)?;
@@ -349,9 +350,7 @@ impl Session {
             Ok(opened) => opened,
             Err(error) => return self.refuse_transport(error),
         };
-        if opened.key.algorithm() == Algorithm::Des {
-            self.allow_length(opened.key.len())?;
-        }
+        self.allow_length_of(&opened.key)?;
         let mut attributes = opened.header.attributes;
         if !to_key_block {
             return self.for_variant_lmk(opened.key, attributes.usage, purpose);
