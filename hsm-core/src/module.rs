@@ -484,8 +484,9 @@ impl SecurityModule {
         }
         let storage = self.shared.storage.clone();
         let contents = move || {
-            let storage = storage.lock().unwrap_or_else(PoisonError::into_inner);
-            user_storage::file_text(&storage.slots)
+            // Requests wait for the copy, not for the text.
+            let slots = storage.lock().unwrap_or_else(PoisonError::into_inner).slots.clone();
+            user_storage::file_text(&slots)
         };
         let saver = FileSaver::start(file, "user storage", contents)?;
         let changes = saver.changes().clone();
