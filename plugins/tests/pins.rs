@@ -852,9 +852,12 @@ fn disabled_formats() {
 fn decimalisation_tables_are_plain_by_setting_only() {
     for device in Device::each(|settings| settings.encrypted_decimalisation_tables = false) {
         assert_eq!(device.ask("DE", "{pvk1}{pin}04{ibm}"), "009853FFFFFFFF");
-        for table in ["709F26B22464E96A", "L7E852B114933025E9389968E16B8CAAB", "0000000000000000", "0123456701234567"] {
-            let weak = table.starts_with("01");
-            let code = if weak { "00" } else { "25" };
+        for (table, code) in [
+            ("709F26B22464E96A", "15"),
+            ("L7E852B114933025E9389968E16B8CAAB", "15"),
+            ("0000000000000000", "25"),
+            ("0123456701234567", "00"),
+        ] {
             let answer = device.ask("DE", &format!("{{pvk1}}{{pin}}04{{a}}{table}4000001N3456"));
             assert_eq!(&answer[..2], code, "{table}");
         }
