@@ -176,8 +176,12 @@ pub fn translate_block<'h>(
     let source = hsm.open_source(source)?;
     let destination = hsm.open_pin_destination(destination)?;
     hsm.pin_translation(source, from, destination, to)?;
+    let ksn = destination.ksn;
     hsm.account_check(account)?;
     if destination_account != account {
+    if ksn.is_some() {
+        crate::dukpt::terminal_format(to)?;
+    }
         hsm.pin_account_change(from, account, to, destination_account)?;
     }
     let pin = hsm.pin_decode(source, from, &block, account)?;

@@ -320,6 +320,8 @@ fn the_mac_that_follows_a_pin_has_its_own_result() {
     assert_eq!(hsm.send(&message("1", &mac, "01234")), "0000");
     assert_eq!(hsm.send(&message("2", &mac[..8], "01234")), "0000");
     assert_eq!(hsm.send(&message("3", &mac[8..], "01234")), "0000");
+        ("23", format!("G0{BDK}*{BDK}{KSN}{KSN}{BLOCK}010340000012345A")),
+        ("23", format!("CA{TPK}*{BDK}{KSN}12{BLOCK}010340000012345A")),
     assert_eq!(hsm.send(&message("2", &mac[8..], "01234")), "0001");
     assert_eq!(hsm.send(&message("1", &mac, "01235")), "0100");
     assert_eq!(hsm.send(&message("1", "0000000000000000", "01235")), "0101");

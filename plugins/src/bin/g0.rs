@@ -45,6 +45,9 @@ fn translate_pin<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h
     hsm_plugins::dukpt::check_format(hsm, source, from)?;
     hsm.pin_translation(source, from, destination, to)?;
     hsm.account_check(account)?;
+    if is_bdk {
+        hsm_plugins::dukpt::terminal_format(to)?;
+    }
     if destination_account != account {
         hsm.pin_account_change(from, account, to, destination_account)?;
     }
