@@ -318,6 +318,24 @@ fn unknown_commands_are_answered_as_asked() {
 }
 
 #[test]
+fn send_waits_for_as_many_responses_as_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&["--set", &format!("printer={}", directory.path().display())]);
+    server.run(&["send", "PA>L>013^0>L>F"]).success();
+    let mailer = "PEC40000012345601234M DUPONT";
+    let first = stdout(&server.run(&["send", mailer]).success());
+    assert!(first.starts_with("PF00") && !first.contains("PZ"), "{first}");
+    let both = stdout(&server.run(&["send", "--responses", "2", mailer]).success());
+    let second = both.find("PZ00").unwrap();
+    assert!(both.starts_with("PF00") && second > 4 && !both.contains("note"), "{both}");
+    // A refusal is the only response.
+    let refused = server.run(&["send", "--responses", "2", "PEC4000001234560123"]).code(3);
+    assert!(stdout(&refused).starts_with("PF15"), "{}", stdout(&refused));
+    server.run(&["send", "--responses", "2", "--timeout", "0.5", "NC"]).code(1);
+    fails(&["send", "--responses", "0", "NC"], 2, "--responses");
+}
+
+#[test]
 fn bench_measures_and_checks_answers() {
     let server = Server::start(&[]);
     let load = ["bench", "--duration", "1", "--warmup", "0", "--json"];

@@ -155,6 +155,10 @@ impl<'a> KeyField<'a> {
         }
         let scheme = KeyScheme::from_tag(tag)?;
         match scheme {
+            // No key block has a version K.
+            KeyScheme::S | KeyScheme::R if rest.first() == Some(&b'K') => {
+                stored(Some(scheme), rest.get(1..).unwrap_or_default(), 2)
+            }
             KeyScheme::S => block(rest).map(|(block, len)| (Self::ThalesBlock(block), len)),
             KeyScheme::R => block(rest).map(|(block, len)| (Self::Tr31Block(block), len)),
             KeyScheme::V | KeyScheme::P | KeyScheme::Q | KeyScheme::W => Err(KeyFieldError::Unsupported(scheme)),

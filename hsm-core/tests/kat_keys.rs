@@ -680,6 +680,8 @@ fn key_fields() {
         ("K01Fxyz", Untagged::Single, Stored { scheme: None, index: 0x1F }, 4),
         ("UKABC", Untagged::Single, Stored { scheme: Some(KeyScheme::U), index: 0xABC }, 5),
         ("ZK001", Untagged::Single, Stored { scheme: Some(KeyScheme::Z), index: 1 }, 5),
+        ("SK0010", Untagged::Single, Stored { scheme: Some(KeyScheme::S), index: 1 }, 5),
+        ("RKFFF", Untagged::Single, Stored { scheme: Some(KeyScheme::R), index: 0xFFF }, 5),
         ("S00017xxxxxxxxxxxxyy", Untagged::Single, ThalesBlock(b"00017xxxxxxxxxxxx"), 18),
         ("RD0016xxxxxxxxxxxyy", Untagged::Single, Tr31Block(b"D0016xxxxxxxxxxx"), 17),
     ] {

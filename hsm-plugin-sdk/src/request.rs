@@ -36,6 +36,16 @@ pub struct Request<'h> {
     ran_out: bool,
     blocks: BlockWidth,
     progress: Progress,
+    accounts: AccountCheck,
+}
+
+/// Who checks the characters of account fields, and thus when and with which code (pins.md 1.4).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AccountCheck {
+    /// The reader: 15, in the order of the fields.
+    Reader,
+    /// The host, once the keys are open: 22.
+    Host,
 }
 
 /// What says how long the PIN blocks of a request are.
@@ -69,8 +79,8 @@ impl core::fmt::Debug for Request<'_> {
 pub struct KeyField<'h> {
     purpose: KeyPurpose,
     bytes: &'h [u8],
-    /// Tag, version, length, usage and algorithm of a key block, also of one in user storage; zeros for another key.
-    header: [u8; 9],
+    /// The first characters of the key, also of one in user storage: tag, version, length, usage and algorithm of a key block.
+    start: [u8; 9],
 }
 
 impl core::fmt::Debug for KeyField<'_> {
@@ -92,36 +102,39 @@ impl<'h> KeyField<'h> {
         self.bytes
     }
 
-    /// The scheme letter, `K` for a reference into user storage, or `None` for an untagged key. A reference to a key block has the
-    /// block's.
+    /// The scheme letter, or `None` for an untagged key. A reference into user storage has that of the key there.
     #[must_use]
     pub fn scheme(&self) -> Option<u8> {
-        if self.is_key_block() {
-            return self.header.first().copied();
-        }
-        self.bytes.first().copied().filter(|c| !c.is_ascii_hexdigit())
+        self.start.first().copied().filter(|c| !c.is_ascii_hexdigit())
+    }
+
+    /// Whether the field is a reference into user storage, and no tag there or in the reference says how long the key is: only the opened
+    /// key does.
+    #[must_use]
+    pub fn is_untagged_reference(&self) -> bool {
+        self.bytes.first() == Some(&b'K') && self.scheme().is_none()
     }
 
     fn is_key_block(&self) -> bool {
-        matches!(self.header.first(), Some(b'S' | b'R'))
+        matches!(self.start.first(), Some(b'S' | b'R'))
     }
 
     /// Whether the field is a key block with an AES key.
     #[must_use]
     pub fn is_aes(&self) -> bool {
-        self.is_key_block() && self.header.get(8) == Some(&b'A')
+        self.is_key_block() && self.start.get(8) == Some(&b'A')
     }
 
     /// Whether the field is a key block with an RSA or elliptic-curve key.
     #[must_use]
     pub fn is_asymmetric(&self) -> bool {
-        self.is_key_block() && matches!(self.header.get(8), Some(b'R' | b'E'))
+        self.is_key_block() && matches!(self.start.get(8), Some(b'R' | b'E'))
     }
 
     /// Whether the field is a key block with a base derivation key.
     #[must_use]
     pub fn is_bdk(&self) -> bool {
-        self.is_key_block() && matches!(self.header.get(6..8), Some(b"B0" | b"41" | b"42" | b"43" | b"44"))
+        self.is_key_block() && matches!(self.start.get(6..8), Some(b"B0" | b"41" | b"42" | b"43" | b"44"))
     }
 
     /// The same field for another purpose, where a later field decides what the key is.
@@ -165,6 +178,7 @@ impl<'h> Request<'h> {
             ran_out: false,
             blocks: BlockWidth::Key,
             progress: Progress::Fields,
+            accounts: AccountCheck::Reader,
         }
     }
 
@@ -374,27 +388,34 @@ impl<'h> Request<'h> {
         Ok(digits)
     }
 
+    /// Leaves the characters of account fields to [`account_check`](crate::abi::PinOps::account_check) and the operations that take the
+    /// field, which refuse them with 22 after the keys: for commands whose page lists 22. In others the reader refuses them with 15.
+    pub fn leave_accounts_to_host(&mut self) {
+        self.accounts = AccountCheck::Host;
+    }
+
     /// Reads the account field that goes with PIN blocks of these formats (pins.md 1.4): 18 characters with format 04, the whole
-    /// PAN up to `;` with format 48 (12 digits if there is no `;`), else 12 digits. The host checks the characters.
+    /// PAN up to `;` with format 48 (12 digits if there is no `;`), else 12 digits.
     ///
     /// # Errors
-    /// 15 for a short field.
+    /// 15 for a short field, and for what is no account unless [`Request::leave_accounts_to_host`] was called.
     pub fn account(&mut self, name: &'static str, formats: &[[u8; 2]]) -> Result<AccountField<'h>> {
         if formats.contains(FORMAT_48)
             && let Some(len) = self.rest().iter().take(20).position(|c| *c == b';')
         {
-            let digits = self.take(name, FieldKind::Account, len)?;
+            let account = self.account_field(name, AccountForm::Pan, len)?;
             self.pos += 1;
-            return Ok(AccountField { form: AccountForm::Pan, digits });
+            return Ok(account);
         }
         let (form, len) = if formats.contains(b"04") { (AccountForm::Plus, 18) } else { (AccountForm::Twelve, 12) };
-        Ok(AccountField { form, digits: self.take(name, FieldKind::Account, len)? })
+        self.account_field(name, form, len)
     }
 
     /// Reads a key field whose untagged form is a single-length key of 16 hexadecimal digits.
     ///
     /// # Errors
-    /// 15 for a short field or a character that is not hexadecimal, 26 for an unknown scheme letter.
+    /// 15 for a short field or a character that is not hexadecimal, 26 for an unknown scheme letter. For a reference into user storage 12
+    /// if there is no key, 21 for a wrong index, 15 or 26 if it does not fit what is stored.
     pub fn key(&mut self, name: &'static str, purpose: KeyPurpose) -> Result<KeyField<'h>> {
         self.key_field(name, purpose, 16)
     }
@@ -452,7 +473,7 @@ impl<'h> Request<'h> {
     /// digits for an AES BDK (pins.md 7.1).
     ///
     /// # Errors
-    /// 15 if the descriptor does not give 12 to 20 digits, or for a short or non-hexadecimal field.
+    /// 15 if the descriptor does not give 12 to 20 digits, or for a short or non-hexadecimal field; 12 or 21 for a reference.
     pub fn ksn(&mut self, bdk: &KeyField<'_>) -> Result<KsnField<'h>> {
         let at = self.pos;
         let descriptor = self.hex_digits("KSN descriptor", 3)?;
@@ -464,7 +485,8 @@ impl<'h> Request<'h> {
             _ => return Err(self.refuse("KSN descriptor", at, "must describe 12 to 20 digits")),
         };
         if self.peek() == Some(b'K') {
-            return Ok(KsnField { descriptor, digits: self.storage_reference("Key serial number")? });
+            let digits = self.storage_reference("Key serial number", len)?;
+            return Ok(KsnField { descriptor, digits });
         }
         Ok(KsnField { descriptor, digits: self.hex_digits("Key serial number", len)? })
     }
@@ -637,7 +659,7 @@ impl<'h> Request<'h> {
                 (8, [1..4, 5..8])
             }
             Some(b'K') => (4, [1..4, 0..0]),
-            Some(b'U' | b'X' | b'T' | b'Y' | b'Z') if rest.get(1) == Some(&b'K') => (5, [2..5, 0..0]),
+            Some(b'U' | b'X' | b'T' | b'Y' | b'Z' | b'S' | b'R') if rest.get(1) == Some(&b'K') => (5, [2..5, 0..0]),
             Some(b'Z') => (17, [1..17, 0..0]),
             Some(b'U' | b'X') => (33, [1..33, 0..0]),
             Some(b'T' | b'Y') => (49, [1..49, 0..0]),
@@ -666,19 +688,23 @@ impl<'h> Request<'h> {
             return Err(self.refuse(name, self.pos, "is short or not hexadecimal"));
         }
         let bytes = self.take(name, FieldKind::Key, len)?;
-        Ok(KeyField { purpose, bytes, header: self.block_header(bytes)? })
+        let start = match bytes {
+            [b'K', ..] | [_, b'K', ..] => self.hsm.stored_key_start(bytes)?,
+            _ => bytes.first_chunk().copied().unwrap_or_default(),
+        };
+        Ok(KeyField { purpose, bytes, start })
     }
 
-    /// The header of a key field that is a key block or a reference to one.
-    fn block_header(&self, field: &[u8]) -> Result<[u8; 9]> {
-        let header = match field {
-            [b'K', index @ ..] if index.len() == 3 && self.hsm.storage_slot()? == 0 => {
-                self.hsm.storage_block_header(storage::index(index))?
-            }
-            [b'S' | b'R', ..] => field.first_chunk().copied(),
-            _ => None,
-        };
-        Ok(header.unwrap_or_default())
+    fn account_field(&mut self, name: &'static str, form: AccountForm, len: usize) -> Result<AccountField<'h>> {
+        let at = self.pos;
+        let field = AccountField { form, digits: self.take(name, FieldKind::Account, len)? };
+        if self.accounts == AccountCheck::Host {
+            return Ok(field);
+        }
+        match self.hsm.account_check(field) {
+            Err(ErrorCode::ACCOUNT_NUMBER) => Err(self.refuse(name, at, "must be an account number")),
+            checked => Ok(checked.map(|()| field)?),
+        }
     }
 
     fn pin_block_of(&mut self, name: &'static str, len: usize) -> Result<Vec<u8>> {

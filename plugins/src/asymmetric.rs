@@ -57,10 +57,6 @@ impl<'h> PrivateKeyField<'h> {
 pub fn read_private_key<'h>(req: &mut Request<'h>) -> Result<&'h [u8]> {
     if req.rest().starts_with(b"FFFF") {
         req.text("Private key length", 4)?;
-        // A reference to a key block in user storage.
-        if req.rest().starts_with(b"SK") {
-            req.accept(b'S');
-        }
         return Ok(req.key("Private key", KeyPurpose::RSA_PRIVATE)?.bytes());
     }
     let len = req.number("Private key length", 4)?;

@@ -15,6 +15,14 @@ const ISO_0: [u8; 2] = *b"01";
 /// 23 for a format that does not exist, does not occur here or is not for the key, 69 if it is disabled.
 pub fn check_format(hsm: &Hsm<'_>, key: KeyHandle, format: [u8; 2]) -> Result<()> {
     hsm.pin_format(key, format)?;
+    terminal_format(format)
+}
+
+/// Checks that PIN blocks of a format occur under DUKPT keys.
+///
+/// # Errors
+/// 23.
+pub fn terminal_format(format: [u8; 2]) -> Result<()> {
     if FORMATS.contains(&&format) { Ok(()) } else { Err(ErrorCode::PIN_BLOCK_FORMAT.into()) }
 }
 

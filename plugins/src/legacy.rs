@@ -276,17 +276,19 @@ pub fn translated_scheme(field: &KeyField<'_>, options: LegacyOptions, attribute
     }
 }
 
-/// GG, GY: forms a ZMK from components. A component is untagged, or under a key-block LMK a key block.
+/// GG, GY: forms a ZMK from components. A component is untagged, or under a key-block LMK a key block, and may be in user storage.
 ///
 /// # Errors
-/// 10 parity of the first component, 11 of another, 15, 17, 26, 27 lengths differ, A9 no component, B5, B6.
+/// 10 parity of the first component, 11 of another, 12, 15, 17, 26, 27 lengths differ, A9 no component, B5, B6.
 pub fn form_zmk<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, components: usize) -> Result<Response<'h>> {
     let mut fields = Vec::with_capacity(components);
     for _ in 0..components {
-        if !req.peek().is_some_and(|c| c.is_ascii_hexdigit() || c == b'S') {
-            return Err(req.refuse("ZMK component", req.offset(), "must be untagged or a key block"));
+        let at = req.offset();
+        let field = req.zmk("ZMK component")?;
+        if !matches!(field.scheme(), None | Some(b'S')) {
+            return Err(req.refuse("ZMK component", at, "must be untagged or a key block"));
         }
-        fields.push(req.zmk("ZMK component")?);
+        fields.push(field);
     }
     let options = ZMK.options(req)?;
     req.lmk_identifier()?;
@@ -422,7 +424,7 @@ fn bytes(scheme: u8) -> Option<usize> {
     }
 }
 
-/// The scheme a key came in; for a key block or a reference the one of its length.
+/// The scheme a key came in; for a key block the one of its length.
 fn scheme_of(hsm: &Hsm<'_>, key: KeyHandle, field: &KeyField<'_>) -> Result<u8> {
     Ok(match (field.scheme(), hsm.key_length(key)?) {
         (None, _) => b'0',

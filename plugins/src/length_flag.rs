@@ -29,9 +29,7 @@ impl<'h> FlaggedKey<'h> {
         };
         let key = req.sized_key(name, purpose, len.map_or(16, |len| 2 * usize::from(len)))?;
         let fits = match key.scheme() {
-            None => len.is_some(),
-            // User storage tells the length only when it is read.
-            Some(b'K') => true,
+            None => len.is_some() || key.is_untagged_reference(),
             Some(scheme) => schemes.contains(&scheme),
         };
         if fits { Ok(Self { key, at, len }) } else { Err(refuse(req, at, "must be that of the key")) }
@@ -43,7 +41,7 @@ impl<'h> FlaggedKey<'h> {
     /// 05.
     pub fn check(&self, req: &Request<'h>, hsm: &Hsm<'h>, key: KeyHandle) -> Result<()> {
         let fits = match self.len {
-            _ if self.key.scheme() != Some(b'K') => true,
+            _ if !self.key.is_untagged_reference() => true,
             None => hsm.is_key_block_lmk()?,
             Some(len) => !hsm.is_key_block_lmk()? && hsm.key_length(key)? == len,
         };

@@ -45,7 +45,6 @@ pub fn verify_by_comparison<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: K
 
     let key = hsm.open_source(&key)?;
     hsm.pin_format(key, format)?;
-    hsm.account_check(account)?;
     let stored = hsm.lmk_pin_decrypt(stored, account)?;
     let pin = hsm.pin_decode(key, format, &block, account)?;
     verified(hsm.pin_matches(pin, stored)?)?;
@@ -70,7 +69,6 @@ pub fn verify_diebold<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurp
 
     let key = hsm.open_source(&key)?;
     hsm.pin_format(key, format)?;
-    hsm.account_check(account)?;
     hsm.diebold_check(table)?;
     let pin = hsm.pin_decode(key, format, &block, account)?;
     verified(hsm.diebold_verify(pin, diebold, offset)?)?;
@@ -83,6 +81,7 @@ pub fn verify_diebold<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurp
 /// The codes of the command's page.
 pub fn verify_ibm<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurpose) -> Result<Response<'h>> {
     hsm.pin_verification_allowed()?;
+    req.leave_accounts_to_host();
     let key = req.key("PIN key", pin_key)?;
     let pvk = req.key("PVK", KeyPurpose::PVK)?;
     req.maximum_pin_length()?;
@@ -107,6 +106,7 @@ pub fn verify_ibm<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurpose)
 /// The codes of the command's page.
 pub fn verify_pvv<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurpose) -> Result<Response<'h>> {
     hsm.pin_verification_allowed()?;
+    req.leave_accounts_to_host();
     let key = req.key("PIN key", pin_key)?;
     let pvk = req.double_key("PVK pair", KeyPurpose::PVK)?;
     let block = req.pin_block("PIN block", &key)?;
@@ -132,6 +132,7 @@ pub fn verify_pvv<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurpose)
 /// # Errors
 /// The codes of the command's page.
 pub fn translate_to_lmk<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>, pin_key: KeyPurpose) -> Result<Response<'h>> {
+    req.leave_accounts_to_host();
     let key = req.key("PIN key", pin_key)?;
     let block = req.pin_block("PIN block", &key)?;
     let format = req.digit_array("PIN block format")?;
@@ -165,6 +166,7 @@ pub fn translate_block<'h>(
     source: &KeyField<'h>,
     destination: &PinDestination<'h>,
 ) -> Result<Response<'h>> {
+    req.leave_accounts_to_host();
     req.maximum_pin_length()?;
     let block = req.pin_block("Source PIN block", source)?;
     let from = req.digit_array("Source PIN block format")?;
@@ -174,8 +176,12 @@ pub fn translate_block<'h>(
     req.end()?;
 
     let source = hsm.open_source(source)?;
+    let ksn = destination.ksn;
     let destination = hsm.open_pin_destination(destination)?;
     hsm.pin_translation(source, from, destination, to)?;
+    if ksn.is_some() {
+        crate::dukpt::terminal_format(to)?;
+    }
     hsm.account_check(account)?;
     if destination_account != account {
         hsm.pin_account_change(from, account, to, destination_account)?;

@@ -204,6 +204,74 @@ fn g0_checks_an_account_that_no_format_uses() {
     }
 }
 
+/// pins.md 1.4: 22 where the command's page lists it, otherwise 15. Keys and formats are right.
+#[test]
+fn a_bad_account_is_22_where_the_page_lists_it_and_otherwise_15() {
+    let (mut hsm, _) = Hsm::printing(">L^0>L>F");
+    hsm.ok(&format!("LAK10020{}", diebold_table()));
+    let (ibm, data) = (format!("{ACCOUNT}{TABLE}4000001N3456"), "FFFFFF1234567890");
+    let (b, offset) = (BLOCK, "9853FFFFFFFF");
+    for (code, messages) in [
+        (
+            "22",
+            vec![
+                format!("CA{TPK}{ZPK}12{b}0101{ACCOUNT}"),
+                format!("CC{ZPK}{ZPK}12{b}0101{ACCOUNT}"),
+                format!("DA{TPK}{PVK_SINGLE}12{b}0104{ibm}{offset}"),
+                format!("EA{ZPK}{PVK_SINGLE}12{b}0104{ibm}{offset}"),
+                format!("DC{TPK}{PVK_PAIR}{b}01{ACCOUNT}18697"),
+                format!("EC{ZPK}{PVK_PAIR}{b}01{ACCOUNT}18697"),
+                format!("G0{BDK}{ZPK}{KSN}{b}0101{ACCOUNT}"),
+                format!("JC{TPK}{b}01{ACCOUNT}"),
+                format!("JE{ZPK}{b}01{ACCOUNT}"),
+            ],
+        ),
+        (
+            "15",
+            vec![
+                format!("BA1234F{ACCOUNT}"),
+                format!("BC{TPK}{b}01{ACCOUNT}01234"),
+                format!("BE{ZPK}{b}01{ACCOUNT}01234"),
+                format!("BG{ACCOUNT}01234"),
+                format!("BK001{ZPK}{PVK_SINGLE}{b}0104{ibm}"),
+                format!("BQ{ACCOUNT}01234"),
+                format!("CEK1002501234{ACCOUNT}{data}"),
+                format!("CG{TPK}K10025{b}01{ACCOUNT}{data}1234"),
+                format!("EG{ZPK}K10025{b}01{ACCOUNT}{data}1234"),
+                format!("CI{BDK}{ZPK}{KSN}{b}01{ACCOUNT}"),
+                format!("CK{BDK}{PVK_SINGLE}{KSN}{b}04{ibm}{offset}"),
+                format!("CM{BDK}{PVK_PAIR}{KSN}{b}{ACCOUNT}18697"),
+                format!("CO{BDK}K10025{KSN}{b}{ACCOUNT}{data}1234"),
+                format!("CQ{BDK}{KSN}{b}{ACCOUNT}01234"),
+                format!("CU001{ZPK}{PVK_PAIR}{b}01{ACCOUNT}18697{b}"),
+                format!("DE{PVK_SINGLE}0123404{ibm}"),
+                format!("DG{PVK_PAIR}01234{ACCOUNT}1"),
+                format!("DU001{ZPK}{PVK_SINGLE}{b}0104{ibm}{offset}{b}"),
+                format!("EE{PVK_SINGLE}{offset}04{ibm}"),
+                format!("FW001{ZPK}{PVK_PAIR}{b}01{ACCOUNT}1"),
+                format!("GAK100251234{ACCOUNT}{data}"),
+                format!("GO0{BDK}{PVK_SINGLE}{KSN}{b}0104{ibm}{offset}"),
+                format!("GQ0{BDK}{PVK_PAIR}{KSN}{b}01{ACCOUNT}18697"),
+                format!("GS0{BDK}K10025{KSN}{b}01{ACCOUNT}{data}1234"),
+                format!("GU0{BDK}{KSN}{b}01{ACCOUNT}01234"),
+                format!("JA{ACCOUNT}04"),
+                format!("JG{ZPK}01{ACCOUNT}01234"),
+                format!("NG{ACCOUNT}01234"),
+                format!("OAC{ACCOUNT}NAME"),
+                format!("PEC{ACCOUNT}01234NAME"),
+                format!("PG{ACCOUNT}0123400000123456789012"),
+                format!("QK01234{ACCOUNT}{ACCOUNT}"),
+                format!("RC{ACCOUNT}123456789012"),
+            ],
+        ),
+    ] {
+        for message in messages {
+            assert_ne!(hsm.send(&message), "15", "{message}");
+            hsm.refuses(code, &message.replace(ACCOUNT, "40000012345A"));
+        }
+    }
+}
+
 #[test]
 fn references_to_key_blocks_are_what_the_blocks_say() {
     let mut hsm = Hsm::new(|settings| settings.user_storage = SlotSize::Variable);
@@ -252,6 +320,8 @@ fn g0_refuses_in_the_documented_order() {
         ("23", format!("G0{BDK}{ZPK}{KSN}{BLOCK}3401{ACCOUNT}")),
         ("23", format!("G0{BDK}{ZPK}{KSN}{BLOCK}0301{ACCOUNT}")),
         ("23", format!("G0{BDK}{ZPK}{KSN}{BLOCK}0199{ACCOUNT}")),
+        ("23", format!("G0{BDK}*{BDK}{KSN}{KSN}{BLOCK}010340000012345A")),
+        ("23", format!("CA{TPK}*{BDK}{KSN}12{BLOCK}010340000012345A")),
         ("69", format!("G0{BDK}{ZPK}{KSN}{BLOCK}0105{ACCOUNT}")),
         ("22", format!("G0{BDK}{ZPK}{KSN}{BLOCK}010140000012345A")),
         ("20", format!("G0{BDK}{ZPK}{KSN}{BLOCK}0101400000123457")),
@@ -424,7 +494,7 @@ fn the_single_des_commands_verify_and_translate() {
     }
     let (part, block) = ("906FFFF9876543210E00001", legacy_block("FFFF9876543210E00001", 0x0412_74FF_FFED_CBA9));
     hsm.refuses("23", &format!("CI{BDK}{ZPK}{part}{block}05{ACCOUNT}"));
-    hsm.refuses("22", &format!("CI{BDK}{ZPK}{part}{block}01{}A", &ACCOUNT[1..]));
+    hsm.refuses("15", &format!("CI{BDK}{ZPK}{part}{block}01{}A", &ACCOUNT[1..]));
     hsm.refuses("11", &format!("CI{BDK}{TPK}{part}{block}01{ACCOUNT}"));
     hsm.refuses("10", &format!("CI{TPK}{ZPK}{part}{block}01{ACCOUNT}"));
     let triple = triple(KeyType::BDK);
@@ -574,7 +644,14 @@ fn variable_slots_hold_key_blocks() {
     let direct = hsm.ok(&format!("G0{bdk}{zpk}{KSN}{BLOCK}0101{ACCOUNT}%02"));
     hsm.ok(&format!("LAK030{:04}{bdk}", bdk.len()));
     hsm.ok(&format!("LAK031{:04}{zpk}", zpk.len()));
-    assert_eq!(hsm.ok(&format!("G0K030K031{KSN}{BLOCK}0101{ACCOUNT}%02")), direct);
+    hsm.ok(&format!("LAK033{:04}{}", bdk.len() - 1, &bdk[1..]));
+    for (bdk, zpk) in [("K030", "K031"), ("SK030", "SK031"), ("SK033", "K031")] {
+        assert_eq!(hsm.ok(&format!("G0{bdk}{zpk}{KSN}{BLOCK}0101{ACCOUNT}%02")), direct, "{bdk}");
+    }
+    // A block without its tag is not known for one.
+    hsm.refuses("A1", &format!("G0K033K031{KSN}{BLOCK}0101{ACCOUNT}%02"));
+    hsm.refuses("12", &format!("G0SK034K031{KSN}{BLOCK}0101{ACCOUNT}%02"));
+    Hsm::new(|_| {}).refuses("26", &format!("G0SK030K031{KSN}{BLOCK}0101{ACCOUNT}%02"));
     hsm.refuses("A1", &format!("G0K030{ZPK}{KSN}{BLOCK}0101{ACCOUNT}"));
     hsm.ok("LAK0320004K032");
     hsm.refuses("15", &format!("G0K032{ZPK}{KSN}{BLOCK}0101{ACCOUNT}"));
@@ -819,8 +896,8 @@ fn solicitation_mailers_are_verified_by_rc() {
     assert_eq!(hsm.ok(&format!("RC400000123456{value}")), "");
     hsm.refuses("01", &format!("RC400000123457{value}"));
     hsm.refuses("15", &format!("RC400000123456{}", &value[1..]));
-    hsm.refuses("22", &format!("RC40000012345A{value}"));
-    hsm.refuses("22", "OAC40000012345ANAME");
+    hsm.refuses("15", &format!("RC40000012345A{value}"));
+    hsm.refuses("15", "OAC40000012345ANAME");
 }
 
 /// The reference number that a solicitation mailer shows for an account.

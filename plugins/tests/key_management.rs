@@ -12,6 +12,7 @@ use hsm_core::key_block::{OpenedBlock, inspect, thales, tr31};
 use hsm_core::key_type::KeyType;
 use hsm_core::lmk::Lmk;
 use hsm_core::scheme::{KeyField, KeyScheme, Untagged};
+use hsm_core::user_storage::SlotSize;
 use hsm_core::variant::{self, LmkUse};
 use hsm_core::{ClearKey, Clock, LmkSlots, SecurityModule, Session, Settings, hex};
 use hsm_plugin_sdk::abi::wire::{Reader, Wire};
@@ -988,6 +989,48 @@ fn component(attributes: &str, optional: &str, key: &[u8; 16]) -> String {
     let block =
         thales::wrap(lmk.protection_keys().unwrap(), scope, attributes, &optional, &key, &mut |fill| fill.fill(9));
     format!("S{}", String::from_utf8(block.unwrap()).unwrap())
+}
+
+#[test]
+fn key_blocks_in_user_storage_are_as_good_as_in_the_message() {
+    let mut hsm = Device::with(Settings { user_storage: SlotSize::Variable, ..Settings::default() });
+    let mut stored = 0u16;
+    let mut store = |hsm: &mut Device, field: &str| {
+        stored += 1;
+        hsm.ok(&format!("LAK{stored:03X}{:04}{field}", field.len()));
+        format!("K{stored:03X}")
+    };
+    let (zmk, _) = hsm.block_key("01", "52T2N00S00");
+    let (key, _) = hsm.block_key("01", "72T2N00S00");
+    let exported = |hsm: &mut Device, scheme: &str| split_last(&hsm.ok(&format!("A8FFF{zmk}{key}{scheme}%01")), 6).0;
+    let (thales, tr31) = (exported(&mut hsm, "S"), exported(&mut hsm, "R"));
+    let (one, two) = (component("72TNc1S", "", &[0x13; 16]), component("72TNc2S", "", &[0x25; 16]));
+    for (head, block, tail) in [
+        (format!("A6FFF{zmk}"), &thales, "S%01"),
+        (format!("A6FFF{zmk}"), &tr31, "S%01"),
+        ("A6FFF".to_owned(), &zmk, &*format!("{thales}S%01")),
+        (format!("A42FFFS{one}"), &two, "%01#0000"),
+        ("CS".to_owned(), &key, "2N;E%01"),
+        ("BUFFF".to_owned(), &key, ";FFF%01"),
+    ] {
+        let direct = hsm.ok(&format!("{head}{block}{tail}"));
+        let tag = &block[..1];
+        let references = [store(&mut hsm, block), format!("{tag}{}", store(&mut hsm, &block[1..]))];
+        for reference in references {
+            let answer = hsm.ok(&format!("{head}{reference}{tail}"));
+            // The fill of a key block differs each time; the key and its header do not.
+            let what = |answer: &str| match answer.strip_prefix('S') {
+                Some(block) => {
+                    let block = &answer[..1 + block[1..5].parse::<usize>().unwrap()];
+                    (header(block).to_owned(), open("01", block).key.bytes().to_vec())
+                }
+                None => (answer.to_owned(), Vec::new()),
+            };
+            assert_eq!(what(&answer), what(&direct), "{head}{reference}{tail}");
+        }
+        hsm.refuses(&format!("{head}K07F{tail}"), "12");
+        hsm.refuses(&format!("{head}{tag}K080{tail}"), "21");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use hsm_core::key_block::{OpenedBlock, rules, thales};
 use hsm_core::key_type::{KEY_TYPES, KeyType};
 use hsm_core::lmk::{Lmk, LmkId};
 use hsm_core::scheme::KeyScheme;
+use hsm_core::user_storage::SlotSize;
 use hsm_core::variant::{self, AtallaVariant, LmkUse};
 use hsm_core::{ChangeEntry, ChangeRole, ClearKey, LmkSlots, SecurityModule, Session, Settings, hex, kcv};
 use hsm_plugin_sdk::abi::{ErrorCode, KeyOps, KeyPurpose};
@@ -547,6 +548,49 @@ fn legacy_translations_from_the_old_lmk() {
     let opened = open_block(&Lmk::test_keyblock_aes(), 1, &answer[2..]);
     assert_eq!(opened.key, clear(D));
     assert_eq!(run(&mut session, &format!("KC{field}%01")), "15");
+}
+
+#[test]
+fn untagged_double_length_keys_in_user_storage() {
+    use KeyScheme::Double;
+    for (size, digits) in [(SlotSize::Single, "02"), (SlotSize::Double, "01"), (SlotSize::Variable, "0032")] {
+        let settings = Settings { double_length_zmk: true, user_storage: size, ..Settings::default() };
+        let mut session = changing(Lmk::test_variant(), ChangeRole::Old, settings);
+        let (zmk, cvk, bdk) = (test("000", Double, ZMK), test("402", Double, DD), test("009", Double, DD));
+        let zone = under_zmk(ZMK, Double, DD);
+        let under = LmkUse { component: true, ..LmkUse::from(key_type("000")) };
+        let component = variant::encrypt_under_lmk(&Lmk::test_variant(), under, Double, &clear(ZMK)).unwrap();
+        let component = Double.write(&component);
+        let at = |index: u16| match size {
+            SlotSize::Single => format!("K{index:03X}K{:03X}", index + 1),
+            _ => format!("K{index:03X}"),
+        };
+        for (index, field) in [(0x10, &zmk), (0x20, &cvk), (0x30, &bdk), (0x40, &zone), (0x50, &component)] {
+            assert_eq!(run(&mut session, &format!("LAK{index:03X}{digits}{field}")), "00");
+        }
+        for (message, field, index) in [
+            (format!("B0402{cvk}U"), &cvk, 0x20),
+            (format!("AU{ZMK_FIELD}{cvk}"), &cvk, 0x20),
+            (format!("AW{zmk}{zone}"), &zone, 0x40),
+            (format!("AW{zmk}{zone}"), &zmk, 0x10),
+            (format!("DW{ZMK_FIELD}{zone}"), &zone, 0x40),
+            (format!("DY{ZMK_FIELD}{bdk}"), &bdk, 0x30),
+            (format!("BY{zmk}{zone}"), &zone, 0x40),
+            (format!("AY{cvk}"), &cvk, 0x20),
+            (format!("GE{zmk}"), &zmk, 0x10),
+            (format!("BW001{zmk}"), &zmk, 0x10),
+            (format!("GG{component}{component}{component}"), &component, 0x50),
+            (format!("GY3{component}{component}{component}"), &component, 0x50),
+        ] {
+            let direct = run(&mut session, &message);
+            assert_eq!(&direct[..2], "00", "{message} {}", why(&session));
+            let by_reference = message.replace(field.as_str(), &at(index));
+            assert_eq!(run(&mut session, &by_reference), direct, "{size:?} {by_reference} {}", why(&session));
+            let nothing = message.replace(field.as_str(), &at(index + 0x25));
+            assert_eq!(run(&mut session, &nothing), "12", "{size:?} {nothing}");
+        }
+        assert_eq!(run(&mut session, "GGUK050UK050UK050"), "15", "a component has no tag");
+    }
 }
 
 #[test]

@@ -262,7 +262,7 @@ fn clear_pins_go_in_and_out() {
         ("1F34F{a}", "15"),
         ("12A4F{a}", "15"),
         ("12 4F{a}", "15"),
-        ("1234F40000012345X", "22"),
+        ("1234F40000012345X", "15"),
     ] {
         assert_eq!(device.ask("BA", body), answer, "{body}");
     }
@@ -280,10 +280,10 @@ const REFUSALS: &[(&str, &[(&str, &str)])] = &[
         "BC",
         &[
             ("{tpk!}{tb}9940000012345X91234!", "15"),
-            ("{tpk!}{tb}9940000012345X91234", "10"),
-            ("{tpk}{tb}9940000012345X91234", "23"),
-            ("{tpk}{tb}4640000012345X91234", "69"),
-            ("{tpk}{tb}0140000012345X91234", "22"),
+            ("{tpk!}{tb}9940000012345X91234", "15"),
+            ("{tpk!}{tb}99{a}91234", "10"),
+            ("{tpk}{tb}99{a}91234", "23"),
+            ("{tpk}{tb}46{a}91234", "69"),
             ("{tpk}0000000000000000 01{a}91234", "15"),
             ("{tpk}000000000000000001{a}91234", "14"),
             ("{tpk}{tb}0140000012345701234", "20"),
@@ -308,12 +308,20 @@ const REFUSALS: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "CC",
-        &[("{zpk!}{zpk!}12{zb}0101{a}", "10"), ("{zpk}{zpk!}12{zb}0101{a}", "11"), ("{zpk}{tpk}12{zb}0101{a}", "11")],
+        &[
+            ("{zpk!}K01213{zb}0101{a}", "12"),
+            ("{zpk!}UKFFF13{zb}0101{a}", "21"),
+            ("{zpk!}{zpk!}12{zb}0101{a}", "10"),
+            ("{zpk}{zpk!}12{zb}0101{a}", "11"),
+            ("{zpk}{tpk}12{zb}0101{a}", "11"),
+        ],
     ),
     (
         "DC",
         &[
             ("{tpk!}{pvk!}{tb}99A000001234561869", "15"),
+            ("{tpk!}{pvk!}K01299A000001234561869", "12"),
+            ("K012{pvk!}{tb}99A000001234561869", "12"),
             ("{tpk!}{pvk!}{tb}99A0000012345618698", "10"),
             ("{tpk}{pvk!}{tb}99A0000012345618698", "11"),
             ("{tpk}{pvk3}{tb}99A0000012345618698", "27"),
@@ -321,7 +329,6 @@ const REFUSALS: &[(&str, &[(&str, &str)])] = &[
             ("{tpk}{pvk}{tb}03A0000012345618698", "22"),
             ("{tpk}{pvk}{tb}0140000012345718698", "20"),
             ("{tpk}{pvk}{tb}01{a}18698", "01"),
-            ("{tpk}{pvk}K01201{a}18698", "12"),
         ],
     ),
     (
@@ -330,12 +337,12 @@ const REFUSALS: &[(&str, &[(&str, &str)])] = &[
             ("{tpk!}{pvk1!}13{tb}0104{ibm}9853FFFFFFFF", "15"),
             ("{tpk!}{pvk1!}12{tb}9904{ibm}9853FFFF1FFF", "15"),
             ("{tpk!}{pvk1!}12{tb}9904{ibm}FFFFFFFFFFFF", "15"),
+            ("{tpk!}{pvk1!}12{tb}9903{a}K0014000001N34569853FFFF1FFF", "12"),
             ("{tpk!}{pvk1!}12{tb}9903{ibm}9853FFFFFFFF", "10"),
             ("{tpk}{pvk1!}12{tb}9903{ibm}9853FFFFFFFF", "11"),
             ("{tpk}{pvk1}12{tb}9903{ibm}9853FFFFFFFF", "23"),
             ("{tpk}{pvk1}12{tb}0103A0000012345601234567890123454000001N34569853FFFFFFFF", "22"),
             ("{tpk}{pvk1}12{tb}0103{a}01234567890123454000001N34569853FFFFFFFF", "25"),
-            ("{tpk}{pvk1}12{tb}0103{a}K0014000001N34569853FFFFFFFF", "12"),
             ("{tpk}{pvk1}12{tb}0103{ibm}9853FFFFFFFF", "15"),
             ("{tpk}{pvk1}12{tb}0113{ibm}9853FFFFFFFF", "15"),
             ("{tpk}{pvk1}12{tb}0104{a}{table}4000001234569853FFFFFFFF", "15"),
@@ -381,11 +388,11 @@ const REFUSALS: &[(&str, &[(&str, &str)])] = &[
     (
         "CU",
         &[
+            ("001{zpk!}{pvk!}{zb}0140000012345X18698{zb5}", "15"),
             ("001{zpk!}{pvk!}{zb}01{a}18698{zb5}", "10"),
             ("001{zpk}{pvk!}{zb}01{a}18698{zb5}", "11"),
             ("001{zpk}{pvk3}{zb}01{a}18698{zb5}", "27"),
-            ("001{zpk}{pvk}{zb}9940000012345X18698{zb5}", "23"),
-            ("001{zpk}{pvk}{zb}0340000012345X18698{zb5}", "22"),
+            ("001{zpk}{pvk}{zb}99{a}18698{zb5}", "23"),
             ("001{zpk}{pvk}{zb}01{a}18698{zb5}", "01"),
             ("001{zpk}{pvk}{zb}01{a}18697{tb}", "20"),
             ("001{zpk}{pvk}{zb}01{a}186970000000000000000", "24"),
@@ -418,9 +425,9 @@ const REFUSALS: &[(&str, &[(&str, &str)])] = &[
     (
         "DG",
         &[
+            ("{pvk!}9123440000012345X1", "15"),
             ("{pvk!}91234{a}1", "10"),
             ("{pvk3}91234{a}1", "27"),
-            ("{pvk}9123440000012345X1", "22"),
             ("{pvk}91234{a}1", "14"),
             ("{pvk}{pin}{a}1*01041234", "86"),
             ("{pvk}{pin}{a}1*010512345", "81"),
@@ -442,7 +449,7 @@ const REFUSALS: &[(&str, &[(&str, &str)])] = &[
     (
         "JA",
         &[
-            ("40000012345X", "22"),
+            ("40000012345X", "15"),
             ("{a}03", "24"),
             ("{a}05", "24"), // the device's PIN length is 4
             ("{a}0", "15"),
@@ -471,38 +478,47 @@ const REFUSALS: &[(&str, &[(&str, &str)])] = &[
     (
         "JG",
         &[
+            ("{zpk!}9940000012345X91234", "15"),
             ("{zpk!}99{a}91234", "11"),
             ("{zpk}99{a}91234", "23"),
             ("{zpk}41{a}91234", "23"),
-            ("{zpk}0140000012345X91234", "22"),
             ("{zpk}01{a}91234", "14"),
             ("{zpk}01{a}J00000000000000000000000000000000", "46"),
             ("{zpk}01{a}0123", "15"),
             ("{zpk}01{a}0123G", "15"),
         ],
     ),
-    ("QK", &[("91234{a}40000012345X", "22"), ("91234{a}{a}", "14"), ("01234{a}{a}", "0001234")]),
-    ("BG", &[("{a}", "15"), ("40000012345X0123456", "22"), ("{a}0123456", "33"), ("{a}0123G", "15")]),
+    ("QK", &[("91234{a}40000012345X", "15"), ("91234{a}{a}", "14"), ("01234{a}{a}", "0001234")]),
+    ("BG", &[("{a}", "15"), ("40000012345X0123456", "15"), ("{a}0123456", "33"), ("{a}0123G", "15")]),
     ("LO", &[("{table}", "33"), ("0123", "15"), ("01234567890123GG", "15")]),
     ("BM", &[("0004", "00"), ("01031234", "03"), ("0103123", "81"), ("0113 ", "15"), ("01041234X", "15"), ("1", "15")]),
     ("BQ", &[("{a}01234", "17"), ("{a}0123", "15")]),
     ("CE", &[("K01225{pin}{a}FFFFFF1234567890", "12"), ("012K25{pin}{a}FFFFFF1234567890", "15")]),
-    ("GA", &[("K012251234{a}FFFFFF1234567890", "12"), ("K012251234{a}FFFFFF123456789", "15")]),
+    ("GA", &[("K012251234{a}FFFFFF123456789", "12"), ("K100251234{a}FFFFFF123456789", "15")]),
     (
         "CG",
         &[
-            ("{tpk!}K01225{tb}01{a}FFFFFF12345678901234", "10"),
-            ("{tpk}K01225{tb}99{a}FFFFFF12345678901234", "23"),
-            ("{tpk}K01225{tb}0140000012345XFFFFFF12345678901234", "22"),
-            ("{tpk}K01225{tb}01{a}FFFFFF12345678901234", "12"),
+            ("{tpk!}KFE125{tb}99{a}FFFFFF1234567890X234", "21"),
+            ("{tpk!}K01225{tb}99{a}FFFFFF1234567890X234", "12"),
+            ("{tpk!}K10025{tb}9940000012345XFFFFFF12345678901234", "15"),
+            ("{tpk!}K10025{tb}99{a}FFFFFF12345678901234", "10"),
+            ("{tpk}K10025{tb}99{a}FFFFFF12345678901234", "23"),
+            ("{tpk}K10025{tb}01{a}FFFFFF12345678901234", "19"),
         ],
     ),
-    ("EG", &[("{zpk!}K01225{zb}01{a}FFFFFF12345678901234", "10"), ("{zpk}K01225{zb}01{a}FFFFFF12345678901234", "12")]),
+    ("EG", &[("{zpk!}K01225{zb}01{a}FFFFFF12345678901234", "12")]),
 ];
+
+/// A device with the variant LMK and nothing in user storage but a Diebold table at 100.
+fn device_for_refusals() -> Device {
+    let device = Device::variant(|_| ());
+    load_diebold_table(&device);
+    device
+}
 
 #[test]
 fn refusals_come_in_the_order_of_the_checks() {
-    let device = Device::variant(|_| ());
+    let device = device_for_refusals();
     for (code, cases) in REFUSALS {
         for (body, answer) in *cases {
             let got = device.ask(code, body);
@@ -515,7 +531,7 @@ fn refusals_come_in_the_order_of_the_checks() {
 
 #[test]
 fn terminal_and_interchange_commands_differ_in_the_key_only() {
-    let device = Device::variant(|_| ());
+    let device = device_for_refusals();
     for (terminal, interchange) in [("BC", "BE"), ("DA", "EA"), ("DC", "EC"), ("CG", "EG")] {
         let (_, cases) = REFUSALS.iter().find(|(code, _)| *code == terminal).unwrap();
         for (body, answer) in *cases {
@@ -740,6 +756,7 @@ fn a_format_that_does_not_suit_the_key_is_refused_as_such() {
     const KSN: &str = "906FFFF9876543210E00008";
     const AES_KSN: &str = "000123456789012345600000001";
     let [_, _, device] = Device::each(|_| ());
+    load_diebold_table(&device);
     let aes = |kind| device.wrap(kind, &ClearKey::aes(&hex::decode(AES_ZPK.as_bytes()).unwrap()).unwrap());
     let (tdes_bdk, aes_bdk) = (device.des(AS_BDK, AES_ZPK), aes(AS_BDK));
     let pan = "4000001234562;";
@@ -759,15 +776,15 @@ fn a_format_that_does_not_suit_the_key_is_refused_as_such() {
         ("FW", "FFF{zpk}{pvk}{block}{a}1"),
         ("CU", "FFF{zpk}{pvk}{block}{a}18697{again}"),
         ("DU", "FFF{zpk}{pvk1}{block}04{ibma}9853FFFFFFFF{again}"),
-        ("CG", "{tpk}K01225{block}{a}FFFFFF12345678901234"),
-        ("EG", "{zpk}K01225{block}{a}FFFFFF12345678901234"),
+        ("CG", "{tpk}K10025{block}{a}FFFFFF12345678901234"),
+        ("EG", "{zpk}K10025{block}{a}FFFFFF12345678901234"),
         ("JC", "{tpk}{block}{a}"),
         ("JE", "{zpk}{block}{a}"),
         ("G0", "{bdk}{zpk!}{ksn}{block}01{a}"),
         ("GO", "0{bdk}{pvk1}{ksn}{block}04{ibma}9853FFFFFFFF"),
         ("GO", "112{bdk}{pvk1}{ksn}{block}04{ibma}9853FFFFFFFF{again16}0008{eight}"),
         ("GQ", "0{bdk}{pvk}{ksn}{block}{a}18697"),
-        ("GS", "0{bdk}K01225{ksn}{block}{a}FFFFFF12345678901234"),
+        ("GS", "0{bdk}K10025{ksn}{block}{a}FFFFFF12345678901234"),
         ("GU", "0{bdk}{ksn}{block}{a}{pin}"),
     ] {
         for (with_aes, digits, format) in [(false, 32, "48"), (true, 16, "01"), (true, 16, "47"), (true, 16, "05")] {
@@ -808,7 +825,7 @@ fn a_format_that_does_not_suit_the_key_is_refused_as_such() {
     let zpk = aes(AS_ZPK);
     assert_eq!(device.ask("JE", &format!("{zpk}{{zb}}0140000012345X")), "23");
     assert_eq!(device.ask("JE", &format!("{zpk}{{zb}}99{{a}}")), "23");
-    assert_eq!(device.ask("JG", &format!("{zpk}0140000012345X91234")), "23");
+    assert_eq!(device.ask("JG", &format!("{zpk}01{{a}}91234")), "23");
     assert_eq!(device.ask("CC", &format!("{zpk}{{tpk}}12{{zb}}0101{{a}}")), "A6");
     assert_eq!(device.ask("CC", &format!("{{zpk}}{zpk}120000000000000000{}", "0101{a}")), "23");
     // A block of another length than its own format has is not told by its format.
@@ -852,9 +869,12 @@ fn disabled_formats() {
 fn decimalisation_tables_are_plain_by_setting_only() {
     for device in Device::each(|settings| settings.encrypted_decimalisation_tables = false) {
         assert_eq!(device.ask("DE", "{pvk1}{pin}04{ibm}"), "009853FFFFFFFF");
-        for table in ["709F26B22464E96A", "L7E852B114933025E9389968E16B8CAAB", "0000000000000000", "0123456701234567"] {
-            let weak = table.starts_with("01");
-            let code = if weak { "00" } else { "25" };
+        for (table, code) in [
+            ("709F26B22464E96A", "15"),
+            ("L7E852B114933025E9389968E16B8CAAB", "15"),
+            ("0000000000000000", "25"),
+            ("0123456701234567", "00"),
+        ] {
             let answer = device.ask("DE", &format!("{{pvk1}}{{pin}}04{{a}}{table}4000001N3456"));
             assert_eq!(&answer[..2], code, "{table}");
         }
@@ -947,7 +967,7 @@ fn accounts_of_stored_pins_can_be_changed() {
             assert_eq!(answer[2..], device.stored("1234", "550000025321"));
             let longer = device.ask("QK", "{pin}FFFFFF{a}FFF123550000025321");
             assert_eq!(longer, answer, "accounts of 18 characters as with format 04");
-            assert_eq!(device.ask("QK", "{pin}FFFFFF{a}F1F123550000025321"), "22");
+            assert_eq!(device.ask("QK", "{pin}FFFFFF{a}F1F123550000025321"), "15");
         }
         let off = Device::variant(|settings| (settings.lmk_pin_mode, settings.lmk_pin_account_change) = (mode, false));
         assert_eq!(off.ask("QK", "{pin}{a}550000025321"), "17");
@@ -1043,11 +1063,15 @@ fn translation_to_a_bdk_needs_its_key_serial_number() {
     }
 }
 
+fn load_diebold_table(device: &Device) {
+    let table: String = (0..256u32).map(|i| format!("{:02X}", i * 167 % 256)).collect();
+    assert_eq!(device.ask("LA", &format!("K10020{table}")), "00");
+}
+
 /// What a device has in user storage: a Diebold table at 100, a decimalisation table at 001, a PIN block at 012.
 fn load_storage(device: &Device) {
-    let block = |n: u32| (0..8).map(|i| format!("{:02X}", (n * 8 + i) * 167 % 256)).collect::<String>();
+    load_diebold_table(device);
     for (index, count, data) in [
-        (0x100, 32, (0..32).map(block).collect::<String>()),
         (0x001, device.table().len().div_ceil(17), device.table().trim_start_matches('L').to_owned()),
         (0x012, 1, device.fill("{zb}")),
     ] {

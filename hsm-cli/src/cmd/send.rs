@@ -15,11 +15,16 @@ const AFTER_HELP: &str = "\
 MESSAGE is command code and fields as text; <hex> stands for bytes, and a < of its own is written <3C>.
 While nobody listens, as an HSM that is starting, it tries again until the time is up.
 Exit codes: 0 the HSM answered 00, 1 no answer, 2 wrong usage, 3 the HSM answered another error code.
+Commands that print answer before printing and once more after it: --responses 2 waits for both.
 
 Examples:
   hsm send NC
   hsm send 'B20005<48656C6C6F>'
-  echo B20005Hello | hsm send --json -";
+  echo B20005Hello | hsm send --json -
+  hsm send --responses 2 'PEC40000012345601234M DUPONT'";
+
+/// Most responses that may be waited for: QC processes so many records, one to a response.
+const MOST_RESPONSES: u64 = 1024;
 
 /// Send a message to an HSM and explain its answer
 #[derive(Debug, clap::Args)]
@@ -36,7 +41,11 @@ pub(crate) struct Args {
     #[arg(long, env = "HSM_HEADER", default_value = "0000")]
     header: String,
 
-    /// Print the answer as JSON
+    /// Number of responses to wait for; an error code other than 00 ends the wait
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_RESPONSES))]
+    responses: u64,
+
+    /// Print each answer as JSON
     #[arg(long)]
     json: bool,
 }
@@ -79,23 +88,29 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let frame = wire::frame(&header, &message).map_err(usage)?;
 
     let start = Instant::now();
-    let answer = exchange(&args.target, &frame)?;
-    let elapsed = start.elapsed();
-    let Some(body) = answer.strip_prefix(header.as_slice()) else {
-        bail!(
-            "the answer {} does not begin with the header {}: is the HSM set to a header length of {}?",
-            wire::show(&answer),
-            wire::show(&header),
-            header.len()
-        );
-    };
-    let answer = Answer::of(body, &message);
-    if args.json {
-        output::json(&answer.json(&header, &message, elapsed))?;
-    } else {
-        output::text(&answer.text())?;
+    let mut exchange = Exchange::start(&args.target, &frame)?;
+    for number in 1..=args.responses {
+        let answer = exchange.response()?;
+        let elapsed = start.elapsed();
+        let Some(body) = answer.strip_prefix(header.as_slice()) else {
+            bail!(
+                "the answer {} does not begin with the header {}: is the HSM set to a header length of {}?",
+                wire::show(&answer),
+                wire::show(&header),
+                header.len()
+            );
+        };
+        let answer = Answer::of(body, &message, number > 1);
+        if args.json {
+            output::json(&answer.json(&header, &message, elapsed))?;
+        } else {
+            output::text(&answer.text())?;
+        }
+        if answer.error != Some(ErrorCode::OK) {
+            return Ok(ExitCode::from(exit::ANSWERED_OTHERWISE));
+        }
     }
-    Ok(if answer.error == Some(ErrorCode::OK) { ExitCode::SUCCESS } else { ExitCode::from(exit::ANSWERED_OTHERWISE) })
+    Ok(ExitCode::SUCCESS)
 }
 
 fn message(argument: &str) -> anyhow::Result<Vec<u8>> {
@@ -110,20 +125,33 @@ fn message(argument: &str) -> anyhow::Result<Vec<u8>> {
     wire::parse(&text).map_err(usage)
 }
 
-/// Sends a frame and waits for one, all within the time-out.
-fn exchange(target: &Target, frame: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let at = || format!("{}:{}", target.host, target.port);
-    let deadline = Instant::now() + target.timeout;
-    let mut stream = connect(target, deadline).with_context(|| format!("cannot connect to {}", at()))?;
-    stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(left(deadline).unwrap_or(target.timeout)))?;
-    stream.write_all(frame).with_context(|| format!("cannot send to {}", at()))?;
+/// A frame that was sent, and the frames that come back, all within the time-out.
+struct Exchange {
+    stream: TcpStream,
+    at: String,
+    deadline: Instant,
+}
 
-    let mut prefix = [0; 2];
-    read(&mut stream, &mut prefix, deadline).with_context(|| format!("no answer from {}", at()))?;
-    let mut answer = vec![0; usize::from(u16::from_be_bytes(prefix))];
-    read(&mut stream, &mut answer, deadline).with_context(|| format!("the answer from {} is cut short", at()))?;
-    Ok(answer)
+impl Exchange {
+    fn start(target: &Target, frame: &[u8]) -> anyhow::Result<Self> {
+        let at = format!("{}:{}", target.host, target.port);
+        let deadline = Instant::now() + target.timeout;
+        let mut stream = connect(target, deadline).with_context(|| format!("cannot connect to {at}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(left(deadline).unwrap_or(target.timeout)))?;
+        stream.write_all(frame).with_context(|| format!("cannot send to {at}"))?;
+        Ok(Self { stream, at, deadline })
+    }
+
+    /// The next frame, without its length.
+    fn response(&mut self) -> anyhow::Result<Vec<u8>> {
+        let Self { stream, at, deadline } = self;
+        let mut prefix = [0; 2];
+        read(stream, &mut prefix, *deadline).with_context(|| format!("no answer from {at}"))?;
+        let mut answer = vec![0; usize::from(u16::from_be_bytes(prefix))];
+        read(stream, &mut answer, *deadline).with_context(|| format!("the answer from {at} is cut short"))?;
+        Ok(answer)
+    }
 }
 
 /// Connects; while that is refused, it tries again: the HSM may just be starting.
@@ -184,17 +212,18 @@ struct Answer<'a> {
     code: &'a [u8],
     error: Option<ErrorCode>,
     fields: &'a [u8],
-    /// Whether the response code is that of another command.
+    /// Whether the response code is that of another command. Second responses have codes of their own.
     stray: bool,
 }
 
 impl<'a> Answer<'a> {
-    fn of(raw: &'a [u8], message: &[u8]) -> Self {
+    fn of(raw: &'a [u8], message: &[u8], later: bool) -> Self {
         let (code, rest) = raw.split_at_checked(2).unwrap_or((raw, &[]));
         let (error, fields) = rest
             .split_first_chunk::<2>()
             .map_or((None, rest), |(error, fields)| (Some(ErrorCode::from_bytes(*error)), fields));
-        let stray = message.first_chunk::<2>().is_none_or(|[first, second]| code != [*first, second.wrapping_add(1)]);
+        let stray =
+            !later && message.first_chunk::<2>().is_none_or(|[first, second]| code != [*first, second.wrapping_add(1)]);
         Self { raw, code, error, fields, stray }
     }
 

@@ -114,8 +114,8 @@ impl AsymmetricOps for Session {
         let key = match lmk.scheme() {
             LmkScheme::KeyBlock => return self.key_open(KeyPurpose::RSA_PRIVATE, field),
             LmkScheme::Variant => {
-                let stored = self.stored_field(field)?;
-                self.unwrap_private(&lmk, stored.as_deref().unwrap_or(field))?
+                let field = self.key_field(field)?;
+                self.unwrap_private(&lmk, &field)?
             }
         };
         self.hold_key(Arc::new(key))
@@ -127,7 +127,8 @@ impl AsymmetricOps for Session {
         given: Option<KeyAttributes<'_>>,
     ) -> Result<(bool, Vec<u8>), ErrorCode> {
         let (old, new) = self.translation()?;
-        let key = self.unwrap_private(&old, field)?;
+        let field = self.key_field(field)?;
+        let key = self.unwrap_private(&old, &field)?;
         match self.translated_attributes(&old, &new, &key, given)? {
             Some(given) => Ok((true, self.wrap_block(&new, &key, &given)?)),
             None => Ok((false, self.wrap_private(&new, &key)?)),
@@ -138,6 +139,7 @@ impl AsymmetricOps for Session {
         if index > MAX_STORED_KEY {
             return self.refuse(ErrorCode::COMPONENT_COUNT, "a private key is stored at an index from 00 to 20");
         }
+        let field = &*self.key_field(field)?;
         let key = self.private_key_open(field)?;
         let key = self.key_for(key, &[KeyPurpose::RSA_PRIVATE])?;
         self.private_key(&key)?;

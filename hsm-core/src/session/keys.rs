@@ -168,10 +168,8 @@ impl KeyCache {
 
 impl KeyOps for Session {
     fn key_open(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<KeyHandle, ErrorCode> {
-        if let Some(stored) = self.stored_field(field)? {
-            // Not the reference is remembered but what it stands for: user storage changes.
-            return self.key_open(purpose, &stored);
-        }
+        // Not a reference is remembered but what it stands for: user storage changes.
+        let field = &*self.key_field(field)?;
         if let Some(key) = self.cache.get(self.lmk_id, purpose, field) {
             return self.hold_key(key);
         }
@@ -252,7 +250,8 @@ impl KeyOps for Session {
     }
 
     fn key_component_open(&mut self, purpose: KeyPurpose, field: &[u8]) -> Result<KeyHandle, ErrorCode> {
-        self.open_component(purpose, field)
+        let field = self.key_field(field)?;
+        self.open_component(purpose, &field)
     }
 
     fn key_form(
@@ -360,6 +359,7 @@ impl KeyOps for Session {
         attributes: Option<KeyAttributes<'_>>,
     ) -> Result<Vec<u8>, ErrorCode> {
         self.require_activity("command", "b0")?;
+        let field = &*self.key_field(field)?;
         let Some(given) = attributes else {
             let (from, _) = self.cryptogram_field(field)?;
             let to = self.scheme(purpose, scheme)?;
@@ -382,7 +382,8 @@ impl KeyOps for Session {
     }
 
     fn key_block_modify(&mut self, block: &[u8], field: u8, old: &[u8], new: &[u8]) -> Result<Vec<u8>, ErrorCode> {
-        self.modify_block(block, field, old, new)
+        let block = self.key_field(block)?;
+        self.modify_block(&block, field, old, new)
     }
 
     fn key_check_value(&mut self, key: KeyHandle) -> Result<[u8; 8], ErrorCode> {
@@ -566,7 +567,7 @@ impl Session {
         opened.or_else(|error| self.refuse(ErrorCode::new(error.code()), format!("LMK {:02}: {error}", self.lmk_id)))
     }
 
-    /// Reads a key field that is a cryptogram; a reference into user storage is followed.
+    /// Reads a key field that is a cryptogram.
     fn cryptogram_field(&mut self, field: &[u8]) -> Result<(KeyScheme, Vec<u8>), ErrorCode> {
         let untagged = if field.len() == 32 { Untagged::Double } else { Untagged::Single };
         match KeyField::parse(field, untagged) {
@@ -574,7 +575,6 @@ impl Session {
                 let cryptogram = hex::decode(digits).ok_or(ErrorCode::INPUT_DATA)?;
                 Ok((scheme, cryptogram.to_vec()))
             }
-            Ok((KeyField::Stored { scheme, index }, len)) if len == field.len() => self.stored_key(scheme, index),
             Ok((KeyField::ThalesBlock(_) | KeyField::Tr31Block(_), _)) => {
                 self.refuse(ErrorCode::LMK_SCHEMES, "a key block where the LMK or ZMK uses variants")
             }

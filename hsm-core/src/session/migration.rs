@@ -87,7 +87,8 @@ impl MigrationOps for Session {
                 return self.refuse(ErrorCode::INPUT_DATA, why);
             }
         }
-        let mut key = self.with_lmk(old, |session| session.unwrap_under_lmk(purpose, field))?;
+        let field = self.key_field(field)?;
+        let mut key = self.with_lmk(old, |session| session.unwrap_under_lmk(purpose, &field))?;
         key.purpose = migrated_to.unwrap_or(purpose);
         let mut key = self.hold_key(Arc::new(key))?;
         if let Some(attributes) = attributes {

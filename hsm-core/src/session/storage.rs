@@ -5,7 +5,7 @@ use crate::hex;
 use crate::scheme::{KeyField, KeyScheme, Untagged};
 use crate::user_storage::{SlotSize, StorageError, UserStorage};
 use hsm_plugin_sdk::abi::{ErrorCode, StorageOps};
-use zeroize::Zeroizing;
+use std::borrow::Cow;
 
 /// Longest key field that is a reference: two of the form `K000`.
 const MAX_REFERENCE: usize = 8;
@@ -32,10 +32,15 @@ impl StorageOps for Session {
         Ok(self.characters(read))
     }
 
-    fn storage_block_header(&mut self, index: u16) -> Result<Option<[u8; 9]>, ErrorCode> {
-        // Whoever uses the key finds out that there is none.
-        let contents = Zeroizing::new(self.module.storage().slots.read(index, 1).unwrap_or_default());
-        Ok(contents.first_chunk().filter(|start| matches!(start.first(), Some(b'S' | b'R'))).copied())
+    fn stored_key_start(&mut self, reference: &[u8]) -> Result<[u8; 9], ErrorCode> {
+        let field = self.key_field(reference)?;
+        let mut start = [0; 9];
+        start.iter_mut().zip(field.iter()).for_each(|(to, from)| *to = *from);
+        Ok(start)
+    }
+
+    fn stored_check(&mut self, index: [u8; 3], len: u16) -> Result<(), ErrorCode> {
+        self.stored_bytes(storage_index(index)?, len.into()).map(drop)
     }
 
     fn stored_digits(&mut self, index: [u8; 3], len: u16) -> Result<Vec<u8>, ErrorCode> {
@@ -50,8 +55,7 @@ impl StorageOps for Session {
 impl Session {
     /// `len` hexadecimal digits from user storage: a table, a key serial number or a PIN block.
     pub(super) fn stored_item(&mut self, index: u16, len: usize) -> Result<Vec<u8>, ErrorCode> {
-        let bytes = if self.state.settings.user_storage == SlotSize::Variable { len } else { len.div_ceil(2) };
-        let item = self.with_storage(index, |slots| slots.item(index, bytes))?;
+        let item = self.stored_bytes(index, len)?;
         let mut digits = self.characters(item);
         digits.truncate(len);
         if !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -61,27 +65,33 @@ impl Session {
         Ok(digits)
     }
 
+    /// What holds `len` digits at an index.
+    fn stored_bytes(&mut self, index: u16, len: usize) -> Result<Vec<u8>, ErrorCode> {
+        let bytes = if self.state.settings.user_storage == SlotSize::Variable { len } else { len.div_ceil(2) };
+        self.with_storage(index, |slots| slots.item(index, bytes))
+    }
+
     /// The 256 bytes of the Diebold table at an index.
     pub(super) fn stored_diebold_table(&mut self, index: u16) -> Result<Vec<u8>, ErrorCode> {
         self.with_storage(index, |slots| slots.diebold_table(index))
     }
 
-    /// The key field that a reference stands for; `None` if the field is none.
+    /// A key field as operations on keys take it: itself, or what it refers to in user storage.
     ///
-    /// Slots of variable size hold a whole key field, key blocks included, where the reference has no scheme tag.
-    pub(super) fn stored_field(&mut self, field: &[u8]) -> Result<Option<Vec<u8>>, ErrorCode> {
+    /// Slots of variable size hold a whole key field, key blocks included, with its tag or with the tag in the reference.
+    pub(super) fn key_field<'f>(&mut self, field: &'f [u8]) -> Result<Cow<'f, [u8]>, ErrorCode> {
         if field.len() > MAX_REFERENCE {
-            return Ok(None);
+            return Ok(Cow::Borrowed(field));
         }
         let Ok((KeyField::Stored { scheme, index }, len)) = KeyField::parse(field, Untagged::Single) else {
-            return Ok(None);
+            return Ok(Cow::Borrowed(field));
         };
         if let Some(second) = field.get(len..).filter(|rest| !rest.is_empty()) {
             return match KeyField::parse(second, Untagged::Single) {
                 Ok((KeyField::Stored { scheme: None, index: second }, 4)) if scheme.is_none() => {
                     let mut halves = self.with_storage(index, |slots| slots.item(index, 8))?;
                     halves.extend(self.with_storage(second, |slots| slots.item(second, 8))?);
-                    Ok(Some(KeyScheme::Double.write(&halves).into_bytes()))
+                    Ok(Cow::Owned(KeyScheme::Double.write(&halves).into_bytes()))
                 }
                 _ => self.refuse(ErrorCode::INPUT_DATA, "the key field has another length than a reference"),
             };
@@ -95,25 +105,16 @@ impl Session {
             if matches!(KeyField::parse(&field, Untagged::Single), Ok((KeyField::Stored { .. }, _))) {
                 return self.refuse(ErrorCode::INPUT_DATA, "a reference in user storage to user storage");
             }
-            return Ok(Some(field));
+            return Ok(Cow::Owned(field));
         }
-        let (scheme, cryptogram) = self.stored_key(scheme, index)?;
-        Ok(Some(scheme.write(&cryptogram).into_bytes()))
-    }
-
-    /// The scheme and cryptogram of a key in user storage. Without a scheme the length of what is stored decides: fill with `FF` up
-    /// to the size of the slot does not count.
-    pub(super) fn stored_key(
-        &mut self,
-        scheme: Option<KeyScheme>,
-        index: u16,
-    ) -> Result<(KeyScheme, Vec<u8>), ErrorCode> {
         let (scheme, len) = match scheme {
             Some(scheme) => match scheme.key_len() {
                 Some(len) => (scheme, len),
-                None => return self.refuse(ErrorCode::KEY_SCHEME, "a key block is not stored in parts"),
+                None => {
+                    return self.refuse(ErrorCode::KEY_SCHEME, "key blocks are stored in slots of variable size only");
+                }
             },
-            None if self.state.settings.user_storage == SlotSize::Variable => return self.stored_text(index),
+            // Fill with FF up to the size of the slot does not count.
             None => {
                 let slot = self.with_storage(index, |slots| slots.read(index, 1))?;
                 let filled = slot.chunks(8).rev().take_while(|part| part.iter().all(|byte| *byte == 0xFF)).count();
@@ -124,25 +125,8 @@ impl Session {
                 }
             }
         };
-        let digits = self.stored_item(index, 2 * len)?;
-        let cryptogram = hex::decode(&digits).ok_or(ErrorCode::USER_STORAGE_EMPTY)?;
-        Ok((scheme, cryptogram.to_vec()))
-    }
-
-    /// The key field in a slot of variable size, if it is a cryptogram.
-    fn stored_text(&mut self, index: u16) -> Result<(KeyScheme, Vec<u8>), ErrorCode> {
-        let field = self.with_storage(index, |slots| slots.read(index, 1))?;
-        let untagged = if field.len() == 32 { Untagged::Double } else { Untagged::Single };
-        match KeyField::parse(&field, untagged) {
-            Ok((KeyField::Cryptogram { scheme, digits }, len)) if len == field.len() => {
-                let cryptogram = hex::decode(digits).ok_or(ErrorCode::INPUT_DATA)?;
-                Ok((scheme, cryptogram.to_vec()))
-            }
-            Ok((KeyField::ThalesBlock(_) | KeyField::Tr31Block(_), _)) => {
-                self.refuse(ErrorCode::LMK_SCHEMES, "a key block where the LMK or ZMK uses variants")
-            }
-            _ => self.refuse(ErrorCode::INPUT_DATA, format!("user storage {index:03X} does not hold a key")),
-        }
+        let cryptogram = self.with_storage(index, |slots| slots.item(index, len))?;
+        Ok(Cow::Owned(scheme.write(&cryptogram).into_bytes()))
     }
 
     fn characters(&self, stored: Vec<u8>) -> Vec<u8> {

@@ -263,11 +263,13 @@ impl Session {
             field = &stored;
         }
         let table = if self.state.settings.encrypted_decimalisation_tables {
-            lmk_table::decrypt(self.lmk()?, field)
+            let table = lmk_table::decrypt(self.lmk()?, field);
+            self.or_refuse_table(table)?
         } else {
-            DecimalisationTable::from_digits(field).map_err(LmkTableError::from)
+            let table = DecimalisationTable::from_digits(field);
+            table
+                .or_else(|_| self.refuse(ErrorCode::INPUT_DATA, "a plain decimalisation table is 16 decimal digits"))?
         };
-        let table = self.or_refuse_table(table)?;
         self.check_table(&table)?;
         Ok(table)
     }

@@ -1,7 +1,9 @@
 //! Fields of PIN commands (pins.md section 1).
 
-use super::{Request, TRAILER, unhex};
-use crate::{AccountField, AccountForm, DieboldTable, ExcludedPins, FieldKind, IbmFields, KeyPurpose, Result};
+use super::{Request, TRAILER, storage, unhex};
+use crate::{
+    AccountField, AccountForm, DieboldTable, ErrorCode, ExcludedPins, FieldKind, IbmFields, KeyPurpose, Result,
+};
 
 impl<'h> Request<'h> {
     /// Reads the key type field of a command that takes a PIN block under a ZPK or a TPK: `001`, `002` or `70D`, or `FFF` for what the
@@ -19,19 +21,19 @@ impl<'h> Request<'h> {
         }
     }
 
-    /// Reads the 12-digit account field of commands without a PIN block. The host checks the characters.
+    /// Reads the 12-digit account field of commands without a PIN block.
     ///
     /// # Errors
-    /// 15 for a short field.
+    /// As [`Request::account`].
     pub fn account_12(&mut self, name: &'static str) -> Result<AccountField<'h>> {
-        Ok(AccountField { form: AccountForm::Twelve, digits: self.take(name, FieldKind::Account, 12)? })
+        self.account_field(name, AccountForm::Twelve, 12)
     }
 
     /// Reads the account that a PIN is verified with where it is not the one of the PIN block: `;` and 12 digits, if the setting "tokens in
     /// PIN verification" is on. Without the field it is `account` itself.
     ///
     /// # Errors
-    /// 15 for a short field.
+    /// As [`Request::account`].
     pub fn verification_account(&mut self, account: AccountField<'h>) -> Result<AccountField<'h>> {
         if self.peek() == Some(b';') && self.hsm.tokens_in_verification()? && self.accept(b';') {
             return self.account_12("Verification account number");
@@ -43,7 +45,7 @@ impl<'h> Request<'h> {
     /// translation" is on. Without the field it is `account` itself.
     ///
     /// # Errors
-    /// 15 for a short field.
+    /// As [`Request::account`].
     pub fn destination_account(&mut self, account: AccountField<'h>, format: [u8; 2]) -> Result<AccountField<'h>> {
         if self.peek() == Some(b';') && self.hsm.tokens_in_translation()? && self.accept(b';') {
             return self.account("Destination account number", &[format]);
@@ -96,20 +98,21 @@ impl<'h> Request<'h> {
     /// AES LMK; `K` and 3 for a reference into user storage. The host checks the form.
     ///
     /// # Errors
-    /// 15 for a short field or another character.
+    /// 15 for a short field or another character; 12 or 21 for a reference.
     pub fn decimalisation_table(&mut self, name: &'static str) -> Result<&'h [u8]> {
         let len = match self.peek() {
-            Some(b'K') => 4,
+            // Under an AES LMK it is longer, but which LMK that is may stand at the end of the message.
+            Some(b'K') => return self.storage_reference(name, 16),
             Some(b'L') => 33,
             _ => 16,
         };
         let at = self.offset();
         let field = self.take(name, FieldKind::Secret, len)?;
-        let digits = field.strip_prefix(b"K").or(field.strip_prefix(b"L")).unwrap_or(field);
+        let digits = field.strip_prefix(b"L").unwrap_or(field);
         if digits.iter().all(u8::is_ascii_hexdigit) {
             Ok(field)
         } else {
-            Err(self.refuse(name, at, "must be hexadecimal digits, after K or L for the other forms"))
+            Err(self.refuse(name, at, "must be hexadecimal digits, after L for an AES LMK"))
         }
     }
 
@@ -169,9 +172,14 @@ impl<'h> Request<'h> {
     /// Reads the pointer to a Diebold table, `K` and 3H, and the algorithm number, 2H.
     ///
     /// # Errors
-    /// 15 for a short field or wrong characters.
+    /// 15 for a short field or wrong characters, 12 if nothing is loaded there, 21 for a wrong index. Whether the table is whole is for
+    /// [`diebold_check`](crate::abi::VerifyOps::diebold_check).
     pub fn diebold_table(&mut self) -> Result<DieboldTable> {
         let index = self.table_pointer("Diebold table pointer")?;
+        match self.hsm.storage_diebold_check(storage::index(&index)) {
+            Err(ErrorCode::DIEBOLD_TABLE) => {}
+            checked => checked?,
+        }
         let at = self.offset();
         let algorithm = self.hex_digits("Algorithm number", 2)?;
         Ok(DieboldTable { index, algorithm: self.array("Algorithm number", at, algorithm)? })

@@ -4,14 +4,18 @@ use super::{Request, nibble};
 use crate::{Result, abi::FieldKind};
 
 impl<'h> Request<'h> {
-    /// Reads `K` and an index of user storage as the reference it is: four characters.
+    /// Reads `K` and an index of user storage, where at least `len` digits must be stored, as the reference it is: four characters.
     ///
     /// # Errors
-    /// 15 if it is not `K` and three hexadecimal digits.
-    pub fn storage_reference(&mut self, name: &'static str) -> Result<&'h [u8]> {
+    /// 15 if it is not `K` and three hexadecimal digits; 12 if there is nothing or less, 21 for a wrong index.
+    pub(super) fn storage_reference(&mut self, name: &'static str, len: usize) -> Result<&'h [u8]> {
         let at = self.pos;
-        match self.take(name, FieldKind::Text, 4)? {
-            reference @ [b'K', digits @ ..] if digits.iter().all(u8::is_ascii_hexdigit) => Ok(reference),
+        let reference = self.take(name, FieldKind::Text, 4)?;
+        match reference {
+            [b'K', index @ ..] if index.iter().all(u8::is_ascii_hexdigit) => {
+                self.hsm.stored_check(self.array(name, at, index)?, len as u16)?;
+                Ok(reference)
+            }
             _ => Err(self.refuse(name, at, "must be K and three hexadecimal digits")),
         }
     }

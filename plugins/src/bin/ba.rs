@@ -5,7 +5,7 @@
 //! | PIN | LH | L is the PIN length and one; filled with `F` |
 //! | Account number | 12N | |
 //!
-//! Response: PIN under the LMK LN, `J` + 32H under an AES LMK. Errors: 15, 17 not authorised or clear PINs disabled, 22, 24.
+//! Response: PIN under the LMK LN, `J` + 32H under an AES LMK. Errors: 15, 17 not authorised or clear PINs disabled, 24.
 //! Source: pins.md 2.1.
 #![cfg_attr(target_family = "wasm", no_main)]
 
@@ -24,7 +24,6 @@ fn encrypt<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     req.end()?;
 
     hsm.clear_pins_allowed()?;
-    hsm.account_check(account)?;
     let pin = hsm.pin_from_clear(pin)?;
     if hsm.pin_length(pin)? >= hsm.lmk_pin_digits()? {
         return Err(req.refuse("PIN", at, "must be shorter than the field"));

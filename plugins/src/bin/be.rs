@@ -8,7 +8,7 @@
 //! | Account number | 12N | 18 characters with format 04; PAN and `;` with format 48 |
 //! | PIN under the LMK | LN | L is the PIN length and one; `J` + 32H under an AES LMK |
 //!
-//! Errors: 01 the PINs differ, 10 ZPK parity, 14, 20, 22, 23, 24, 39, 46, 69. Source: pins.md 2.3.
+//! Errors: 01 the PINs differ, 10 ZPK parity, 14, 20, 23, 24, 39, 46, 69. Source: pins.md 2.3.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;

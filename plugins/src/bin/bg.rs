@@ -6,7 +6,7 @@
 //! | PIN under the old LMK | nN | of the old PIN length; `J` + 32H under an AES LMK |
 //!
 //! Response: PIN under the current LMK LN, `J` + 32H under an AES LMK. Errors: 14, 15 also for a PIN longer than the device's PIN
-//! length, 22, 33 no old LMK, 46. Source: pins.md 2.4.
+//! length, 33 no old LMK, 46. Source: pins.md 2.4.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
@@ -22,7 +22,6 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let pin = req.old_lmk_pin("PIN under the old LMK")?;
     req.end()?;
 
-    hsm.account_check(account)?;
     let pin = hsm.old_lmk_pin_decrypt(pin, account)?;
     hsm_plugins::pins::lmk_pin_response(hsm, pin, account)
 }

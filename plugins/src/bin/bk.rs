@@ -14,7 +14,7 @@
 //! | `*` count, PIN length, excluded PINs | 2N, 2N, nN | optional |
 //!
 //! Response: offset 12H filled with `F`, also with 02. Errors: 02 PVK of more than single length, 03, 10, 11 PVK parity, 12, 20,
-//! 21, 22, 23, 24 also for a PIN shorter than the check length, 25, 69, 81, 86 the PIN is excluded. Source: pins.md 2.5.
+//! 21, 23, 24 also for a PIN shorter than the check length, 25, 69, 81, 86 the PIN is excluded. Source: pins.md 2.5.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;

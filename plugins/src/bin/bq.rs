@@ -5,7 +5,7 @@
 //! | Account number | 12N | |
 //! | PIN, algorithm A | LN | |
 //!
-//! Response: PIN, algorithm B LH. Errors: 13, 14, 15, 17 not authorised or algorithm B not set, 22, 46. Source: pins.md 2.7.
+//! Response: PIN, algorithm B LH. Errors: 13, 14, 15, 17 not authorised or algorithm B not set, 46. Source: pins.md 2.7.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;

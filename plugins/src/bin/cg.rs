@@ -11,7 +11,7 @@
 //! | Validation data | 16A | right-justified, filled with `F` |
 //! | Offset | 4N | |
 //!
-//! Errors: 01 the offset is wrong, 10 TPK parity, 12, 19, 20, 21, 22, 23, 24, 39, 69. Source: pins.md 2.11.
+//! Errors: 01 the offset is wrong, 10 TPK parity, 12, 19, 20, 21, 23, 24, 39, 69. Source: pins.md 2.11.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;

@@ -9,7 +9,7 @@
 //! | Destination PIN block format | 2N | 01 or 04 |
 //! | Account number | 12N | 18 characters with format 04 |
 //!
-//! Response: PIN length 2N, destination PIN block 16H, destination format 2N. Errors: 10 BDK parity, 11 ZPK parity, 15, 20, 22, 23, 24,
+//! Response: PIN length 2N, destination PIN block 16H, destination format 2N. Errors: 10 BDK parity, 11 ZPK parity, 15, 20, 23, 24,
 //! 27 BDK not of double length, 69. Source: pins.md 2.12.
 #![cfg_attr(target_family = "wasm", no_main)]
 

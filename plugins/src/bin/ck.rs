@@ -12,7 +12,7 @@
 //! | PIN validation data | 12A | or `P` and 16H |
 //! | Offset | 12H | |
 //!
-//! Errors: 01 the PIN is wrong, 02 long PVK (advice), 10 BDK parity, 11 PVK parity, 12, 15, 20, 22, 24, 25, 27, 39, 69.
+//! Errors: 01 the PIN is wrong, 02 long PVK (advice), 10 BDK parity, 11 PVK parity, 12, 15, 20, 24, 25, 27, 39, 69.
 //! Source: pins.md 2.13.
 #![cfg_attr(target_family = "wasm", no_main)]
 

@@ -10,7 +10,7 @@
 //! | PVKI | 1N | |
 //! | PVV | 4N | |
 //!
-//! Errors: 01 the PIN is wrong, 10 BDK parity, 11 PVK parity, 12, 15, 20, 22, 24, 27, 39, 69. Source: pins.md 2.14.
+//! Errors: 01 the PIN is wrong, 10 BDK parity, 11 PVK parity, 12, 15, 20, 24, 27, 39, 69. Source: pins.md 2.14.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;

@@ -10,7 +10,7 @@
 //! | Validation data | 16A | |
 //! | Offset | 4N | |
 //!
-//! Errors: 01 the PIN is wrong, 10 BDK parity, 12, 15, 19 table or algorithm, 20, 21, 22, 24, 27, 39, 69. Source: pins.md 2.15.
+//! Errors: 01 the PIN is wrong, 10 BDK parity, 12, 15, 19 table or algorithm, 20, 21, 24, 27, 39, 69. Source: pins.md 2.15.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
@@ -36,7 +36,6 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
 
     let bdk = terminal.open_bdk(hsm)?;
     let key = terminal.key(hsm, bdk)?;
-    hsm.account_check(account)?;
     hsm.diebold_check(table)?;
     let pin = terminal.decode(hsm, key, account)?;
     pins::verified(hsm.diebold_verify(pin, diebold, offset)?)?;

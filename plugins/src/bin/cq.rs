@@ -8,7 +8,7 @@
 //! | Account number | 12N | |
 //! | PIN under the LMK | L | `J` and 32H under an AES LMK |
 //!
-//! Errors: 01 the PIN is wrong, 10 BDK parity, 12, 14, 15, 20, 22, 24, 27, 39, 69. Source: pins.md 2.16.
+//! Errors: 01 the PIN is wrong, 10 BDK parity, 12, 14, 15, 20, 24, 27, 39, 69. Source: pins.md 2.16.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
@@ -31,7 +31,6 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
 
     let bdk = terminal.open_bdk(hsm)?;
     let key = terminal.key(hsm, bdk)?;
-    hsm.account_check(account)?;
     let stored = hsm.lmk_pin_decrypt(stored, account)?;
     let pin = terminal.decode(hsm, key, account)?;
     pins::verified(hsm.pin_matches(pin, stored)?)?;

@@ -13,7 +13,7 @@
 //! | New PIN block | 16H | same format, key and account |
 //! | `*` count, PIN length, excluded PINs | 2N, 2N, nN | optional |
 //!
-//! Response: PVV 4N. Errors: 01 the current PVV is wrong, 03, 10, 11 PVK parity, 20, 22, 23, 24, 27 PVK not of double length, 39,
+//! Response: PVV 4N. Errors: 01 the current PVV is wrong, 03, 10, 11 PVK parity, 20, 23, 24, 27 PVK not of double length, 39,
 //! 69, 81, 86 the new PIN is excluded. Source: pins.md 2.17.
 #![cfg_attr(target_family = "wasm", no_main)]
 
@@ -43,7 +43,6 @@ fn change<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let key = hsm.open_source(&key)?;
     let pvk = open_pvk_pair(hsm, &pvk)?;
     hsm.pin_format(key, format)?;
-    hsm.account_check(account)?;
     let current = hsm.pin_decode(key, format, &current, account)?;
     verified(hsm.pvv_verify(current, pvk, account, pvki, pvv)?)?;
     let new = hsm.pin_decode(key, format, &new, account)?;

@@ -11,7 +11,7 @@
 //! | `*` count, PIN length, excluded PINs | 2N, 2N, nN | optional |
 //!
 //! Response: offset 12H filled with `F`, also with 02. Errors: 02 PVK of more than single length, 03, 10 PVK parity, 12, 14, 15,
-//! 21, 22, 24 the PIN is shorter than the check length, 25, 46, 81, 86 the PIN is excluded. Source: pins.md 2.20.
+//! 21, 24 the PIN is shorter than the check length, 25, 46, 81, 86 the PIN is excluded. Source: pins.md 2.20.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;

@@ -8,7 +8,7 @@
 //! | PVKI | 1N | |
 //! | `*` count, PIN length, excluded PINs | 2N, 2N, nN | optional |
 //!
-//! Response: PVV 4N. Errors: 03, 10 PVK parity, 14, 15, 22, 27 PVK not of double length, 46, 81, 86 the PIN is excluded. Source:
+//! Response: PVV 4N. Errors: 03, 10 PVK parity, 14, 15, 27 PVK not of double length, 46, 81, 86 the PIN is excluded. Source:
 //! pins.md 2.21.
 #![cfg_attr(target_family = "wasm", no_main)]
 
@@ -30,7 +30,6 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
 
     let pvk = hsm.open_source(&pvk)?;
     hsm.pvk_pair_check(pvk)?;
-    hsm.account_check(account)?;
     let pin = hsm.lmk_pin_decrypt(pin, account)?;
     hsm.pin_may_be_chosen(pin, excluded)?;
     let mut resp = hsm.response();

@@ -16,7 +16,7 @@
 //! | `*` count, PIN length, excluded PINs | 2N, 2N, nN | optional |
 //!
 //! Response: offset 12H filled with `F`, also with 02. Errors: 01 the current offset is wrong, 02 PVK of more than single length,
-//! 03, 10, 11 PVK parity, 12, 20, 21, 22, 23, 24, 25, 39, 69, 81, 86 the new PIN is excluded. Source: pins.md 2.22.
+//! 03, 10, 11 PVK parity, 12, 20, 21, 23, 24, 25, 39, 69, 81, 86 the new PIN is excluded. Source: pins.md 2.22.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;

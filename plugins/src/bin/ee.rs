@@ -11,7 +11,7 @@
 //! | `*` count, PIN length, excluded PINs | 2N, 2N, nN | optional |
 //!
 //! Response: PIN under the LMK LN, `J` + 32H under an AES LMK, also with 02. Errors: 02 PVK of more than single length, 03, 10 PVK
-//! parity, 12, 15 also for an offset shorter than the check length, 21, 22, 25, 81, 86 the PIN is excluded. Source: pins.md 2.23.
+//! parity, 12, 15 also for an offset shorter than the check length, 21, 25, 81, 86 the PIN is excluded. Source: pins.md 2.23.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;

@@ -11,7 +11,7 @@
 //! | PVKI | 1N | |
 //! | `*` count, PIN length, excluded PINs | 2N, 2N, nN | optional |
 //!
-//! Response: PVV 4N. Errors: 03, 10, 11 PVK parity, 20, 22, 23, 24, 27 PVK not of double length, 69, 81, 86 the PIN is excluded.
+//! Response: PVV 4N. Errors: 03, 10, 11 PVK parity, 20, 23, 24, 27 PVK not of double length, 69, 81, 86 the PIN is excluded.
 //! Source: pins.md 2.24.
 #![cfg_attr(target_family = "wasm", no_main)]
 
@@ -38,7 +38,6 @@ fn generate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let key = hsm.open_source(&key)?;
     let pvk = open_pvk_pair(hsm, &pvk)?;
     hsm.pin_format(key, format)?;
-    hsm.account_check(account)?;
     let pin = hsm.pin_decode(key, format, &block, account)?;
     hsm.pin_may_be_chosen(pin, excluded)?;
     let mut resp = hsm.response();

@@ -24,6 +24,7 @@ command! {
 }
 
 fn translate_pin<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
+    req.leave_accounts_to_host();
     let bdk = req.bdk("Source BDK")?;
     let (key, is_bdk) = req.pin_destination_key()?;
     let source = req.ksn(&bdk)?;
@@ -44,6 +45,9 @@ fn translate_pin<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h
     };
     hsm_plugins::dukpt::check_format(hsm, source, from)?;
     hsm.pin_translation(source, from, destination, to)?;
+    if is_bdk {
+        hsm_plugins::dukpt::terminal_format(to)?;
+    }
     hsm.account_check(account)?;
     if destination_account != account {
         hsm.pin_account_change(from, account, to, destination_account)?;

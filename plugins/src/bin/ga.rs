@@ -8,7 +8,7 @@
 //! | Account number | 12N | |
 //! | Validation data | 16A | right-justified, filled with `F` |
 //!
-//! Response: PIN under the LMK LN, `J` + 32H under an AES LMK. Errors: 12, 15, 19 no table or no algorithm, 21, 22. Source: pins.md
+//! Response: PIN under the LMK LN, `J` + 32H under an AES LMK. Errors: 12, 15, 19 no table or no algorithm, 21. Source: pins.md
 //! 2.26.
 #![cfg_attr(target_family = "wasm", no_main)]
 
@@ -28,7 +28,6 @@ fn derive<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let diebold = DieboldFields { table, account, validation_data };
     req.end()?;
 
-    hsm.account_check(account)?;
     hsm.diebold_check(table)?;
     let pin = hsm.diebold_pin(diebold, offset)?;
     hsm_plugins::pins::lmk_pin_response(hsm, pin, account)

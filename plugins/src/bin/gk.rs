@@ -48,7 +48,7 @@ fn export<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let der = read_data_block_type(req, b';')?;
     req.end()?;
 
-    if is_block != (purpose == KeyPurpose::KEY_BLOCK) && flagged.key.scheme() != Some(b'K') {
+    if is_block != (purpose == KeyPurpose::KEY_BLOCK) && !flagged.key.is_untagged_reference() {
         let rule = "must be FFFF for a key block, and for nothing else";
         return Err(req.refuse_with(ErrorCode::KEY_TYPE_CODE, "Key type", type_at, rule));
     }

@@ -18,7 +18,7 @@
 //! | Message length, message | 4N, nB | mode 1 |
 //!
 //! Response: in mode 1 MAC status 2N (00 right, 01 wrong), also with 01 for the PIN. Errors: 01 the PIN is wrong, 02 long PVK
-//! (advice), 10 BDK parity, 11 PVK parity, 12, 15, 20, 22, 23, 24, 25, 27, 39, 69. Source: pins.md 2.27.
+//! (advice), 10 BDK parity, 11 PVK parity, 12, 15, 20, 23, 24, 25, 27, 39, 69. Source: pins.md 2.27.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;

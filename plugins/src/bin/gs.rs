@@ -16,7 +16,7 @@
 //! | Message length, message | 4N, nB | mode 1 |
 //!
 //! Response: in mode 1 MAC status 2N (00 right, 01 wrong), also with 01 for the PIN. Errors: 01 the PIN is wrong, 10 BDK
-//! parity, 12, 15, 19 table or algorithm, 20, 21, 22, 23, 24, 27, 39, 69. Source: pins.md 2.29.
+//! parity, 12, 15, 19 table or algorithm, 20, 21, 23, 24, 27, 39, 69. Source: pins.md 2.29.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
@@ -45,7 +45,6 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let bdk = terminal.open_bdk(hsm)?;
     let key = terminal.key(hsm, bdk)?;
     dukpt::check_format(hsm, key, terminal.format)?;
-    hsm.account_check(account)?;
     hsm.diebold_check(table)?;
     let pin = terminal.decode(hsm, key, account)?;
     let verified = hsm.diebold_verify(pin, diebold, offset)?;

@@ -14,7 +14,7 @@
 //! | Message length, message | 4N, nB | mode 1 |
 //!
 //! Response: in mode 1 MAC status 2N (00 right, 01 wrong), also with 01 for the PIN. Errors: 01 the PIN is wrong, 10 BDK
-//! parity, 12, 14, 15, 20, 22, 23, 24, 27, 39, 69. Source: pins.md 2.30.
+//! parity, 12, 14, 15, 20, 23, 24, 27, 39, 69. Source: pins.md 2.30.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
@@ -40,7 +40,6 @@ fn verify<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     let bdk = terminal.open_bdk(hsm)?;
     let key = terminal.key(hsm, bdk)?;
     dukpt::check_format(hsm, key, terminal.format)?;
-    hsm.account_check(account)?;
     let stored = hsm.lmk_pin_decrypt(stored, account)?;
     let pin = terminal.decode(hsm, key, account)?;
     let verified = hsm.pin_matches(pin, stored)?;

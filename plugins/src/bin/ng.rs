@@ -6,7 +6,7 @@
 //! | PIN under the LMK | LN | `J` + 32H under an AES LMK |
 //!
 //! Response: PIN LH filled with `F`, reference number of the account 12N. Errors: 14, 15, 17 not authorised or clear PINs disabled,
-//! 22, 46. Source: pins.md 2.2.
+//! 46. Source: pins.md 2.2.
 #![cfg_attr(target_family = "wasm", no_main)]
 
 use hsm_plugin_sdk::prelude::*;
@@ -23,7 +23,6 @@ fn decrypt<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     req.end()?;
 
     hsm.clear_pins_allowed()?;
-    hsm.account_check(account)?;
     let pin = hsm.lmk_pin_decrypt(pin, account)?;
     let mut resp = hsm.response();
     resp.secret("PIN", hsm.pin_to_clear(pin)?);

@@ -82,6 +82,7 @@ impl Session {
             return self.refuse(ErrorCode::KEY_TYPE, "a variant LMK needs a key type");
         }
         let wrapping_key = self.wrapping_key(wrapping_key, false)?;
+        let field = &*self.key_field(field)?;
         let (key, forced) = match field.split_first() {
             Some((b'S', block)) => {
                 let opened = ProtectionKeys::derive(wrapping_key.key())

@@ -18,8 +18,14 @@ host_operations! {
         /// 21 for an index that does not exist, 12 if one of the slots is not loaded.
         fn storage_read(index: u16, count: u16) -> Vec<u8>;
 
-        /// Tag, version, length, usage and algorithm of the key block in a slot of variable size; nothing for other contents, or an index without contents.
-        fn storage_block_header(index: u16) -> Option<[u8; 9]>;
+        /// The first characters of the key field that a reference stands for: of a key block its tag, version, length, usage and algorithm.
+        ///
+        /// The reference is `K` and 3 hexadecimal digits, with a scheme tag in front or not, or two of them for a double-length key.
+        /// 12 if there is no key, 21 for a wrong index, 15 or 26 for a reference that does not fit what is stored.
+        fn stored_key_start(reference: &[u8]) -> [u8; 9];
+
+        /// Checks that at least `len` hexadecimal digits are stored at an index of 3 hexadecimal digits: 12 if not, 21 for a wrong index.
+        fn stored_check(index: [u8; 3], len: u16) -> ();
 
         /// The hexadecimal digits stored in user storage at an index of 3 hexadecimal digits: 12 if there are none, 21 for a wrong index.
         fn stored_digits(index: [u8; 3], len: u16) -> Vec<u8>;
