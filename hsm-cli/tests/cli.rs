@@ -251,6 +251,14 @@ fn a_mistake_in_the_settings_keeps_nobody_from_stopping_a_server() {
     let status = ctl("status").success();
     assert!(stdout(&status).contains("LMK 00 authorised"));
     assert!(stderr(&status).contains("hsm.toml:3: prot: there is no such setting"), "{}", stderr(&status));
+    // Where the mistake is about the socket, another emulator could be meant.
+    let good = std::fs::read_to_string(&settings).unwrap();
+    for bad in ["[network]\nport = 'x'", "[network]\ncontrol_socket = 1", "[network"] {
+        std::fs::write(&settings, bad).unwrap();
+        fails(&["ctl", "--config", settings.to_str().unwrap(), "stop"], 2, "hsm.toml:");
+    }
+    fails(&["ctl", "--config", "/nowhere/hsm.toml", "stop"], 2, "cannot be read");
+    std::fs::write(&settings, good).unwrap();
     ctl("stop").success();
     assert!(server.child.wait().unwrap().success());
 }

@@ -110,18 +110,29 @@ impl SettingsFrom {
     /// # Errors
     /// Usage, with everything that is wrong.
     pub(crate) fn load(&self, flags: &[(&str, Option<String>)]) -> anyhow::Result<Effective> {
-        self.resolve(flags).map_err(|error| usage(error.to_string().replace('\n', "; ")))
+        self.resolve(flags).map_err(in_one_line)
     }
 
-    /// As [`load`](Self::load), for commands that can do without: goes on without what is wrong, and warns of it.
-    pub(crate) fn load_readable(&self, flags: &[(&str, Option<String>)]) -> Effective {
+    /// As [`load`](Self::load), for commands that need few settings: goes on without what is wrong and warns of it, unless `matters` says of one of
+    /// the problems that nothing can be done without.
+    ///
+    /// # Errors
+    /// Usage, with everything that is wrong, if something matters or a file that was named cannot be read.
+    pub(crate) fn load_readable(
+        &self,
+        flags: &[(&str, Option<String>)],
+        matters: impl Fn(&Problem) -> bool,
+    ) -> anyhow::Result<Effective> {
         let mut layers = self.layers(flags);
-        let unread = layers.read_file(self.config.as_deref(), environment).err();
+        layers.read_file(self.config.as_deref(), environment).map_err(in_one_line)?;
         let (effective, problems) = layers.readable(environment);
-        for problem in unread.into_iter().flat_map(|error| error.0).chain(problems) {
+        if problems.iter().any(matters) {
+            return Err(in_one_line(ConfigError(problems)));
+        }
+        for problem in problems {
             exit::report(&format!("warning: {problem}"));
         }
-        effective
+        Ok(effective)
     }
 
     fn resolve(&self, flags: &[(&str, Option<String>)]) -> Result<Effective, ConfigError> {
@@ -135,6 +146,10 @@ impl SettingsFrom {
         let own = flags.iter().filter_map(|(name, value)| Some((*name, value.clone()?)));
         Layers { file: None, flags: own.collect(), set: set.collect() }
     }
+}
+
+fn in_one_line(error: ConfigError) -> anyhow::Error {
+    usage(error.to_string().replace('\n', "; "))
 }
 
 /// A variable of the environment; one that is not UTF-8 is as good as none.

@@ -4,6 +4,7 @@ use super::config::{SettingsFrom, environment};
 use crate::{exit::usage, output, parse};
 use clap::Subcommand;
 use hsm_core::authorisation::Activity;
+use hsm_core::config::Problem;
 use hsm_server::control::{self, Request};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -142,8 +143,11 @@ fn socket(args: &Args) -> anyhow::Result<PathBuf> {
         return Ok(path.clone());
     }
     let from = SettingsFrom::of_file(args.config.clone());
-    // A mistake in the settings must not keep anybody from stopping an emulator.
-    let config = from.load_readable(&[("port", args.port.map(|port| port.to_string()))]).config;
+    // A mistake in the settings must not keep anybody from stopping an emulator, nor lead to another one.
+    let names_socket = |problem: &Problem| {
+        args.port.is_none() && problem.key.as_deref().is_none_or(|key| matches!(key, "port" | "control_socket"))
+    };
+    let config = from.load_readable(&[("port", args.port.map(|port| port.to_string()))], names_socket)?.config;
     let path = config.control_socket(config.network.port, environment);
     path.ok_or_else(|| usage("the settings say that there is no control socket; name one with --socket"))
 }
