@@ -350,6 +350,9 @@ fn b8_refuses_what_it_cannot_send() {
 
     module.set_settings(Settings { zmk_export: false, ..Settings::default() });
     refused(&module, "B8", &good_request.body(), "17");
+    // Usage K0 serves as a ZMK too, 51 does not.
+    refused(&module, "B8", &Request::new(&key, true).body(), "17");
+    let (key, _) = generated(&module, "51T2B00S00");
     good(&module, "B8", &Request::new(&key, true).body());
     module.set_settings(Settings { authorise_all: false, ..Settings::default() });
     refused(&module, "B8", &good_request.body(), "17");
