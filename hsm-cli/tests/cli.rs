@@ -471,7 +471,9 @@ fn a_reload_puts_settings_and_store_in_force() {
     let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let (store, secret, settings, socket) = (file("lmks.hsm"), file("pw"), file("hsm.toml"), file("s"));
     private(secret.as_ref(), "correct horse\n");
-    let lmk = format!("[lmk]\nlmk_store = '{store}'\nlmk_passphrase_file = '{secret}'\n");
+    let lmk = format!(
+        "[lmk]\nlmk_store = '{store}'\nlmk_passphrase_file = '{secret}'\n[authorisation]\nauthorised_activities = ['diag']\n"
+    );
     std::fs::write(&settings, &lmk).unwrap();
     let generate = |id: &str| run(&["lmk", "generate", id, "--kind", "variant-2des", "--config", &settings]).success();
     generate("05");
@@ -502,7 +504,7 @@ fn a_reload_puts_settings_and_store_in_force() {
 
     // A mistake anywhere leaves everything as it is.
     std::fs::write(&settings, format!("{}nonsense = 1\n", text.replace("= false", "= true"))).unwrap();
-    fails(&["ctl", "--socket", &socket, "reload"], 1, "hsm.toml:8: nonsense");
+    fails(&["ctl", "--socket", &socket, "reload"], 1, "hsm.toml:10: nonsense");
     assert!(stdout(&ctl(&["get", "single_des"]).success()).contains("false"));
     std::fs::write(&settings, &text).unwrap();
 
@@ -518,6 +520,10 @@ fn a_reload_puts_settings_and_store_in_force() {
     fails(&["ctl", "--socket", &socket, "reload"], 1, "permissions 644");
     mode(0o600);
     assert!(stdout(&server.run(&["send", "NC%00"]).success()).starts_with("ND00"));
+    // What is authorised from the start is so for the new LMK, too.
+    let status = stdout(&ctl(&["status"]).success());
+    let of_new = status.lines().find(|line| line.starts_with("LMK 00 authorised: ")).unwrap();
+    assert!(of_new.ends_with(", diag"), "{status}");
 }
 
 #[test]

@@ -407,17 +407,24 @@ impl Config {
         if let Some(file) = &self.storage.user_storage_file {
             module.persist_user_storage(file.clone())?;
         }
+        self.authorise_from_start(&module, &loaded);
         for StartActivity { lmk, activity } in &self.authorisation.authorised_activities {
             if let Some(id) = lmk.filter(|id| !loaded.contains(id)) {
                 log::warn!("LMK {id:02}: {activity} is not authorised: no LMK is loaded there");
             }
-            for id in loaded.iter().filter(|id| lmk.is_none_or(|lmk| lmk == **id)) {
+        }
+        Ok(module)
+    }
+
+    /// Authorises what is authorised from the start, for LMKs that have just been loaded.
+    pub fn authorise_from_start(&self, module: &SecurityModule, lmks: &[u8]) {
+        for StartActivity { lmk, activity } in &self.authorisation.authorised_activities {
+            for id in lmks.iter().filter(|id| lmk.is_none_or(|lmk| lmk == **id)) {
                 if let Err(error) = module.authorise(*id, activity) {
                     log::warn!("LMK {id:02}: {activity} is not authorised: {error}");
                 }
             }
         }
-        Ok(module)
     }
 
     /// Where the control socket of an emulator on a port is; `None` if there is to be none.

@@ -26,6 +26,8 @@ pub(crate) struct Changes(Arc<(Mutex<Progress>, Condvar)>);
 struct Progress {
     made: u64,
     saved: u64,
+    /// Whether the last write failed. It is tried again with the next change, at a flush and at the end.
+    failed: bool,
     stopping: bool,
 }
 
@@ -44,10 +46,13 @@ impl FileSaver {
         let save = move || {
             while let Some(upto) = told.next() {
                 let saved = WriteLock::take(&file).and_then(|lock| lock.replace(contents().as_bytes()));
-                if let Err(error) = saved {
-                    log::error!("the last change of {what} will be forgotten at a restart: {error}");
+                match saved {
+                    Ok(()) => told.saved(upto),
+                    Err(error) => {
+                        log::error!("changes of {what} are not saved, until the next one or the end: {error}");
+                        told.failed();
+                    }
                 }
-                told.saved(upto);
             }
         };
         let thread = thread::Builder::new().name("hsm-save".to_owned()).spawn(save);
@@ -63,7 +68,12 @@ impl FileSaver {
     pub(crate) fn flush(&self) {
         let mut progress = self.changes.progress();
         let made = progress.made;
-        while progress.saved < made && self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+        progress.failed = false;
+        self.changes.0.1.notify_all();
+        while progress.saved < made
+            && !progress.failed
+            && self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        {
             let waited = self.changes.0.1.wait_timeout(progress, LOOK);
             progress = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -72,7 +82,7 @@ impl FileSaver {
 
 impl Drop for FileSaver {
     fn drop(&mut self) {
-        self.changes.change(|progress| progress.stopping = true);
+        self.changes.change(|progress| (progress.stopping, progress.failed) = (true, false));
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -84,14 +94,22 @@ impl Drop for FileSaver {
 impl Changes {
     /// Tells that the contents have changed.
     pub(crate) fn tell(&self) {
-        self.change(|progress| progress.made += 1);
+        self.change(|progress| {
+            progress.made += 1;
+            progress.failed = false;
+        });
     }
 
-    /// Waits for changes that are not saved and returns the number of the last; `None` when everything is saved and the saver stops.
+    /// Waits for changes that are not saved and returns the number of the last; `None` when the saver stops and everything is saved that can be.
     fn next(&self) -> Option<u64> {
-        let idle = |progress: &mut Progress| progress.made == progress.saved && !progress.stopping;
+        let is_work = |progress: &Progress| progress.made != progress.saved && !progress.failed;
+        let idle = |progress: &mut Progress| !is_work(progress) && !progress.stopping;
         let progress = self.0.1.wait_while(self.progress(), idle).unwrap_or_else(PoisonError::into_inner);
-        (progress.made != progress.saved).then_some(progress.made)
+        is_work(&progress).then_some(progress.made)
+    }
+
+    fn failed(&self) {
+        self.change(|progress| progress.failed = true);
     }
 
     fn saved(&self, upto: u64) {
@@ -147,6 +165,19 @@ mod tests {
         go_on.send(()).unwrap();
         drop(saver);
         assert_eq!(fs::read_to_string(&path).unwrap(), "last");
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("directory");
+        fs::create_dir(&path).unwrap();
+        let saver = FileSaver::start(path.clone(), "test", || "text".to_owned()).unwrap();
+        saver.changes().tell();
+        saver.flush();
+        fs::remove_dir(&path).unwrap();
+        drop(saver);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
     }
 
     #[test]

@@ -84,9 +84,13 @@ pub(crate) struct Entry {
 pub(crate) struct Batch(Vec<Entry>);
 
 impl Batch {
-    /// Adds entries: all or, if there is no room, none.
+    /// Adds entries: all or, if there is no room, none. The last place is for the entries that finish the batch.
     pub(crate) fn add(&mut self, entries: Vec<Entry>) -> Result<(), SolicitationError> {
-        if self.0.len() + entries.len() > MAX_BATCH {
+        self.extend(entries, MAX_BATCH - 1)
+    }
+
+    fn extend(&mut self, entries: Vec<Entry>, most: usize) -> Result<(), SolicitationError> {
+        if self.0.len() + entries.len() > most {
             return Err(SolicitationError::Full);
         }
         // What grows leaves PINs behind where it was.
@@ -101,7 +105,7 @@ impl Batch {
         if count < minimum {
             return Err(SolicitationError::TooFew(count, minimum));
         }
-        self.add(entries)?;
+        self.extend(entries, MAX_BATCH)?;
         Ok(core::mem::take(&mut self.0))
     }
 
@@ -148,8 +152,11 @@ mod tests {
         assert_eq!(batch.finish(entries(MAX_BATCH - 2), 6).err(), Some(SolicitationError::Full));
         assert_eq!(batch.finish(entries(3), 6).unwrap().len(), 6);
         assert_eq!(batch.finish(entries(1), 1).unwrap().len(), 1);
-        batch.add(entries(MAX_BATCH)).unwrap();
+        // A full batch still has room for what finishes it.
+        batch.add(entries(MAX_BATCH - 1)).unwrap();
         assert_eq!(batch.add(entries(1)), Err(SolicitationError::Full));
+        assert_eq!(batch.finish(entries(1), MAX_BATCH).unwrap().len(), MAX_BATCH);
+        batch.add(entries(1)).unwrap();
         batch.erase();
         assert_eq!(batch.finish(Vec::new(), 1).err(), Some(SolicitationError::TooFew(0, 1)));
     }

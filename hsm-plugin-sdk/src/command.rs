@@ -44,10 +44,15 @@ pub fn respond<'h>(
     let mut request = Request::new(body, hsm);
     let mut result = run(&mut request, &hsm);
     if let Err(refusal) = &result
-        && let Some(mut other) = request.with_blocks_by_format(refusal.code)
+        && let Some(mut other) = request.with_blocks_by_format(refusal.code, hsm.untraced())
     {
-        let second = run(&mut other, &hsm);
+        let mut second = run(&mut other, &hsm.untraced());
         if other.has_ended() {
+            // The fields of the first reading were none.
+            if hsm.traces() && hsm.trace_restart().is_ok() {
+                other = other.again(hsm);
+                second = run(&mut other, &hsm);
+            }
             (request, result) = (other, second);
         }
     }

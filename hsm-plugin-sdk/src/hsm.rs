@@ -69,6 +69,11 @@ impl<'h> Hsm<'h> {
         }
     }
 
+    /// The same host, whom no fields are reported to.
+    pub(crate) fn untraced(self) -> Self {
+        Self { trace: false, ..self }
+    }
+
     pub(crate) fn traces(&self) -> bool {
         self.trace
     }

@@ -92,10 +92,15 @@ impl<'h> Request<'h> {
 
     /// The request from its beginning, with PIN blocks as long as their format has them where that is not what the key says. `None` unless
     /// a PIN block has been read and then a field was refused with `code`: in what can be read as the key says, nothing is in doubt.
-    pub(crate) fn with_blocks_by_format(&self, code: ErrorCode) -> Option<Self> {
+    pub(crate) fn with_blocks_by_format(&self, code: ErrorCode, hsm: Hsm<'h>) -> Option<Self> {
         let doubtful =
             self.progress == Progress::PinBlock && self.blocks == BlockWidth::Key && code == ErrorCode::INPUT_DATA;
-        doubtful.then(|| Self { blocks: BlockWidth::Format, ..Self::new(self.body, self.hsm) })
+        doubtful.then(|| Self { blocks: BlockWidth::Format, ..Self::new(self.body, hsm) })
+    }
+
+    /// The request from its beginning, to be read in the same way.
+    pub(crate) fn again(&self, hsm: Hsm<'h>) -> Self {
+        Self { blocks: self.blocks, ..Self::new(self.body, hsm) }
     }
 
     /// Whether [`Request::end`] has succeeded.

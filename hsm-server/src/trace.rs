@@ -7,8 +7,8 @@ use std::fmt::Write;
 
 /// Longest value shown of a field without secrets.
 const SHOWN: usize = 64;
-/// Longest binary value shown: a MAC or a serial number. Messages have account numbers in them.
-const SHOWN_BINARY: usize = 16;
+/// Longest binary value shown, a MAC. What is longer may have an account number in it.
+const SHOWN_BINARY: usize = 8;
 
 /// Logs a request and its response field by field.
 pub(crate) fn log_exchange(connection: &ConnectionInfo, message: &[u8], response: &[u8], transcript: &Transcript) {

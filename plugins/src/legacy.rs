@@ -203,8 +203,9 @@ pub fn generate_for_zone<'h>(
     hsm.command_permitted()?;
     let zmk = hsm.open_source(&zmk)?;
     let new = NewKey::generate(req, at, hsm, kind, options)?;
-    let under_zmk = hsm.key_export(new.key, zmk, new.scheme_zmk, variant)?;
-    let under_lmk = wrap(hsm, new.key, new.scheme_lmk, attributes)?;
+    let key = described(hsm, new.key, attributes)?;
+    let under_zmk = hsm.key_export(key, zmk, new.scheme_zmk, variant)?;
+    let under_lmk = hsm.key_wrap(key, new.scheme_lmk)?;
     let mut resp = hsm.response();
     if lmk_first {
         resp.key(kind.under_lmk, under_lmk);
@@ -237,8 +238,9 @@ pub fn generate_for_terminal<'h>(
     let tmk = hsm.open_source(&tmk)?;
     let new = NewKey::generate(req, at, hsm, kind, options)?;
     let mut resp = hsm.response();
-    resp.key(kind.under_kek, hsm.key_export(new.key, tmk, new.scheme_zmk, 0)?);
-    resp.key(kind.under_lmk, wrap(hsm, new.key, new.scheme_lmk, attributes)?);
+    let key = described(hsm, new.key, attributes)?;
+    resp.key(kind.under_kek, hsm.key_export(key, tmk, new.scheme_zmk, 0)?);
+    resp.key(kind.under_lmk, hsm.key_wrap(key, new.scheme_lmk)?);
     Ok(resp)
 }
 
@@ -446,9 +448,13 @@ pub fn attributes<'h>(req: &mut Request<'h>) -> Result<Option<KeyAttributes<'h>>
 
 /// The key under the LMK, with attributes if the request gives them.
 fn wrap(hsm: &Hsm<'_>, key: KeyHandle, scheme: u8, attributes: Option<KeyAttributes<'_>>) -> Result<Vec<u8>> {
-    let key = match attributes {
+    Ok(hsm.key_wrap(described(hsm, key, attributes)?, scheme)?)
+}
+
+/// The key with attributes, if the request gives them.
+fn described(hsm: &Hsm<'_>, key: KeyHandle, attributes: Option<KeyAttributes<'_>>) -> Result<KeyHandle> {
+    Ok(match attributes {
         Some(attributes) => hsm.key_describe(key, attributes)?,
         None => key,
-    };
-    Ok(hsm.key_wrap(key, scheme)?)
+    })
 }

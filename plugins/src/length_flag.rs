@@ -29,7 +29,8 @@ impl<'h> FlaggedKey<'h> {
         };
         let key = req.sized_key(name, purpose, len.map_or(16, |len| 2 * usize::from(len)))?;
         let fits = match key.scheme() {
-            None => len.is_some() || key.is_untagged_reference(),
+            // A key block in user storage shows its tag.
+            None => len.is_some(),
             Some(scheme) => schemes.contains(&scheme),
         };
         if fits { Ok(Self { key, at, len }) } else { Err(refuse(req, at, "must be that of the key")) }
@@ -40,12 +41,12 @@ impl<'h> FlaggedKey<'h> {
     /// # Errors
     /// 05.
     pub fn check(&self, req: &Request<'h>, hsm: &Hsm<'h>, key: KeyHandle) -> Result<()> {
-        let fits = match self.len {
-            _ if !self.key.is_untagged_reference() => true,
-            None => hsm.is_key_block_lmk()?,
-            Some(len) => !hsm.is_key_block_lmk()? && hsm.key_length(key)? == len,
-        };
-        if fits { Ok(()) } else { Err(refuse(req, self.at, "must be that of the key")) }
+        match self.len {
+            Some(len) if self.key.is_untagged_reference() && hsm.key_length(key)? != len => {
+                Err(refuse(req, self.at, "must be that of the key"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

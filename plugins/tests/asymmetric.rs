@@ -391,6 +391,82 @@ fn a_key_comes_back_from_under_a_public_key() {
 }
 
 #[test]
+fn import_under_a_private_key_has_the_rules_of_other_imports() {
+    let module = module();
+    let pair = pair(0);
+    let public = import(&module, &KINDS[0], &pair.public);
+    let export = |key_type: &str, key: &str, kcv: &str| {
+        good(
+            &module,
+            "GK",
+            &join(&[b"0101", key_type.as_bytes(), b"1", key.as_bytes(), kcv.as_bytes(), &public, b";03"]),
+        )
+    };
+    let body = |key_type: &str, sent: &[u8], tail: &str| {
+        join(&[b"0101", key_type.as_bytes(), sent, b";99", &pair.private, b";0U1=03", tail.as_bytes()])
+    };
+    // A DUKPT initial key (keys.md 7, A0) keeps its parity.
+    let initial = "UE2D197D9F18D83146EC7A3230DD89546";
+    let sent = export("1403", initial, "AF8C07");
+    assert_eq!(good(&module, "GI", &body("1403", &sent, "")), format!("{initial}AF8C07").as_bytes());
+
+    let (key, kcv) = ZPKS[0];
+    let sent = export("0600", key, kcv);
+    let settings = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = Settings { authorise_all: false, rsa_import_authorised: false, ..Settings::default() };
+        change(&mut settings);
+        module.set_settings(settings);
+    };
+    // That no activity is needed does not make a key of every type.
+    settings(&|_| ());
+    good(&module, "GI", &body("0400", &sent, ""));
+    for key_type in ["3400", "3600", "0608"] {
+        refused(&module, "GI", &body(key_type, &sent, ""), "29");
+    }
+    settings(&|s| s.zmk_import = false);
+    refused(&module, "GI", &body("0400", &sent, ""), "17");
+    let in_block = |attributes: &str| {
+        let private = generate(&module, "2102402%01#0000");
+        let public = good(&module, "EO", &join(&[b"02", &private.public]));
+        let sent = good(&module, "GK", &join(&[b"010106001", key.as_bytes(), kcv.as_bytes(), &public, b";03"]));
+        join(&[b"0101FFFF", &sent, b";99", &private.private, b";0S1=03%01", attributes.as_bytes()])
+    };
+    settings(&|s| s.authorise_all = true);
+    let (zmk, exportable, pin) = (in_block("#52B00S00"), in_block("#P0B00E00"), in_block("#P0B00S00"));
+    good(&module, "GI", &zmk);
+    good(&module, "GI", &pin);
+    refused(&module, "GI", &exportable, "AA");
+    settings(&|s| (s.authorise_all, s.zmk_import) = (true, false));
+    refused(&module, "GI", &zmk, "17");
+    settings(&|s| (s.authorise_all, s.trusted_import_only) = (true, true));
+    refused(&module, "GI", &pin, "17");
+}
+
+#[test]
+fn settings_keep_keys_in_blocks_from_leaving_under_a_public_key() {
+    let module = module();
+    let public = import(&module, &KINDS[1], &pair(1).public);
+    let key = |attributes: &str| {
+        let made = good(&module, "A0", format!("0FFFS%01#{attributes}").as_bytes());
+        let (key, kcv) = made.split_at(made.len() - 6);
+        join(&[b"0101FFFFF", key, kcv, &public, b";03%01"])
+    };
+    let (zmk, pin) = (key("K0T2B00S00"), key("P0T2B00S00"));
+    let with = |settings: Settings, body: &[u8], code: Option<&str>| {
+        module.set_settings(settings);
+        match code {
+            Some(code) => refused(&module, "GK", body, code),
+            None => drop(good(&module, "GK", body)),
+        }
+    };
+    with(Settings::default(), &zmk, None);
+    with(Settings { zmk_export: false, ..Settings::default() }, &zmk, Some("17"));
+    with(Settings { zmk_export: false, ..Settings::default() }, &pin, None);
+    with(Settings { sensitive_export: false, ..Settings::default() }, &pin, Some("AA"));
+    with(Settings { trusted_export_only: true, ..Settings::default() }, &pin, Some("17"));
+}
+
+#[test]
 fn a_key_block_key_comes_back_from_under_a_public_key() {
     let module = module();
     for index in [1, 2] {
@@ -412,6 +488,11 @@ fn a_key_block_key_comes_back_from_under_a_public_key() {
             );
             let options = format!(";{}S1=03{}#{usage}", u8::from(aes), kind.lmk);
             let body = join(&[b"0101FFFF", &encrypted, b";99", &pair.private, options.as_bytes()]);
+            if aes && index == 2 {
+                // An AES key is too strong for a TDES LMK.
+                refused(&module, "GI", &body, "48");
+                continue;
+            }
             let imported = good(&module, "GI", &body);
             let (block, kcv) = imported.split_at(imported.len() - 6);
             assert_eq!(block[8], if aes { b'A' } else { b'T' });

@@ -990,6 +990,8 @@ fn a_batch_has_room_for_1024_records() {
     hsm.refuses("31", &format!("QC{}%01", records(23)));
     hsm.refuses("15", &format!("QC{}%01", records(25)));
     hsm.refuses("15", &format!("QA{}", records(25)));
+    // The last place is for the message that finishes the batch: there is always a way on.
+    hsm.refuses("15", &format!("QA{}", records(24)));
     let responses = processed(&mut hsm, &format!("QC{}%01\u{19}{}", records(24), "T".repeat(32)), &"T".repeat(32));
     let bytes: usize = responses.iter().map(|response| response.strip_suffix('\u{19}').unwrap().len()).sum();
     assert_eq!((responses.len(), bytes), (41, 1024 * 44));

@@ -458,6 +458,7 @@ fn zka_session_keys_follow_from_the_random_number() {
     assert_ne!(clear("008", &other[..33]), clear("001", &key[..33]));
     hsm.refuses(&format!("A0A002U1607{master}1"), "29");
     hsm.refuses(&format!("A0A001U1001{master}1"), "07");
+    hsm.refuses(&format!("A0A001U1G07{master}1"), "07");
     hsm.refuses(&format!("A0A001U1607{master}2"), "15");
     let (master, _) = hsm.block_key("01", "53T2X00S00");
     let key = hsm.ok(&format!("A0AFFFS1FFF{master}0{random}%01#72T2N00S00"));
@@ -873,6 +874,15 @@ fn settings_restrict_what_keys_may_do() {
         hsm.refuses(&request, if request.starts_with("A800B") { "29" } else { "10" });
         device.refuses(&request, if request.starts_with("A800B") { "29" } else { "17" });
     }
+    // What is no scheme at all is 26 before that.
+    for request in [
+        "A00001!".to_owned(),
+        format!("A6000{bad}{under_zmk}!"),
+        format!("A8001{bad}{bad}!"),
+        format!("A42001!{bad}{bad}"),
+    ] {
+        device.refuses(&request, "26");
+    }
     // Not among the activities that need it.
     device.ok(&format!("A6001{zmk}{under_zmk}U"));
     device.ok(&format!("BU011{key};001"));
@@ -1107,6 +1117,7 @@ fn check_values_are_shown_in_every_form() {
     assert_eq!(hsm.ok(&format!("BUFFF{aes};FFF;001%01")), kcv);
     assert_eq!(hsm.ok(&format!("BUFFF{aes};FFF;000%01")), kcv + "0000000000");
     hsm.refuses(&format!("BUFF1{aes};FFF;001%01"), "05");
+    hsm.refuses(&format!("BU02F{aes}%01"), "04");
     hsm.refuses(&format!("BUFFF{aes};402;001%01"), "28");
     // Only 6 digits mean something in a key block, whatever the cipher.
     let (tdes, kcv) = hsm.block_key("01", "72T2N00S00");
@@ -1118,6 +1129,13 @@ fn check_values_are_shown_in_every_form() {
     hsm.ok(&format!("LAK00102{}", &key[1..33]));
     assert_eq!(hsm.ok("BU421UK001;001"), "08D7B4");
     hsm.refuses("BU420K001", "10");
+    hsm.refuses("BU42FK001", "05");
+    let single = field("002", false, KeyScheme::Single, &DD[..16]);
+    hsm.ok(&format!("LAK00301{single}"));
+    assert_eq!(hsm.ok("BU020ZK003;001"), "D5D44F");
+    for wrong in ["BU021ZK003", "BU022ZK003", "BU02FZK003"] {
+        hsm.refuses(wrong, "05");
+    }
     let mut restricted = Device::with(Settings { restrict_kcv: true, ..Settings::default() });
     assert_eq!(restricted.ok(&format!("BU421{key}")), "08D7B40000000000");
     // An HMAC key of usage 63: HMAC-SHA-256 of nothing.

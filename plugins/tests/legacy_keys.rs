@@ -685,6 +685,19 @@ fn every_key_type_migrates() {
 }
 
 #[test]
+fn stored_keys_migrate_to_a_key_block_lmk() {
+    let old = old_variant_lmk();
+    let mut session = changing(old_variant_lmk(), ChangeRole::Old, Settings::default());
+    let single = under_lmk(&old, "002", KeyScheme::Single, &DD[..16]);
+    assert_eq!(run(&mut session, &format!("LAK00101{single}")), "00");
+    let answer = run(&mut session, "BW020K001%01#71N00S00!11");
+    assert_eq!((&answer[..2], &answer[answer.len() - 6..]), ("00", "D5D44F"), "{}", why(&session));
+    for flag in ["1", "2", "F"] {
+        assert_eq!(run(&mut session, &format!("BW02{flag}K001%01#71N00S00!11")), "05", "{flag}");
+    }
+}
+
+#[test]
 fn key_blocks_migrate_with_all_that_their_header_says() {
     let mut session = changing(Lmk::test_keyblock_tdes(), ChangeRole::Old, Settings::default());
     let optional = vec![OptionalBlock::new(*b"00", b"L").unwrap(), OptionalBlock::new(*b"05", b"branch 7").unwrap()];
@@ -880,6 +893,40 @@ fn zmks_are_formed_from_components_under_their_own_variant() {
     let [a, b] = [&component(DD)[..16], &component(ZMK)[..16]];
     let answer = run(&mut short, &format!("GY2{a}{b}"));
     assert_eq!((&answer[..2], answer.len()), ("00", 34), "{}", why(&short));
+}
+
+#[test]
+fn both_copies_of_a_new_key_have_the_attributes_asked_for() {
+    let lmk = Lmk::test_keyblock_aes();
+    let mut session = plain();
+    let wrapping = |usage: &str| {
+        let header = attributes(usage, BlockAlgorithm::Tdes, ModeOfUse::EncryptDecrypt, b"00");
+        block(&lmk, 1, header, &OptionalBlocks::NONE, &clear(ZMK))
+    };
+    let (zmk, tmk) = (wrapping("52"), wrapping("51"));
+    for request in [
+        format!("HC{tmk};SS0%01#71B00S00"),
+        format!("FI1{zmk};SS1%01#M0C00S00"),
+        format!("IA{zmk};SS1%01#72B00E00"),
+        format!("FG{zmk};SS1%01#V2C00S00"),
+    ] {
+        let answer = run(&mut session, &request);
+        assert_eq!(&answer[..2], "00", "{request}: {}", why(&session));
+        let (first, rest) = first_field(&answer[2..], 0);
+        let (second, _) = first_field(rest, 0);
+        let wanted = &request[request.len() - 8..request.len() - 2];
+        for block in [first, second] {
+            // Usage, then after the algorithm mode, version and exportability.
+            assert_eq!([&block[6..8], &block[9..13]].concat(), wanted, "{request}: {block}");
+        }
+    }
+    for (request, code) in [
+        (format!("IA{zmk};US1%01#72B00N00"), "AA"),
+        (format!("IA{zmk};US1%01#72B00E00"), "AA"),
+        (format!("HA{tmk};SS0%01#M3C00N00"), "AA"),
+    ] {
+        assert_eq!(run(&mut session, &request), code, "{request}: {}", why(&session));
+    }
 }
 
 #[test]

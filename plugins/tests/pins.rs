@@ -749,6 +749,41 @@ fn the_settings_say_which_translations_are_allowed() {
     assert_eq!(translate(&settings, "01", "01{a}"), "00");
 }
 
+/// A trace has the fields of the reading that counts, and no others: what the other took for plain fields may be secret.
+#[test]
+fn a_second_reading_is_traced_alone() {
+    let [_, _, device] = Device::each(|_| ());
+    let aes = device.wrap(AS_ZPK, &ClearKey::aes(&hex::decode(AES_ZPK.as_bytes()).unwrap()).unwrap());
+    let command = hsm_plugins::COMMANDS.iter().find(|command| command.code == *b"EC").unwrap();
+    let mut session = Session::new(device.module.clone());
+    session.begin(command.code, None);
+    let body = device.fill(&format!("{aes}{{pvk}}0123456789ABCDEF0198765432109819876"));
+    assert_eq!(command.respond(body.as_bytes(), &mut session, true), b"23");
+    let fields: Vec<(&str, usize)> =
+        session.transcript().fields.iter().map(|field| (field.name.as_str(), field.len)).collect();
+    let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["PIN key", "PVK pair", "PIN block", "PIN block format", "Account number", "PVKI", "PVV"]);
+    assert_eq!(fields[2].1, 16);
+}
+
+/// Where the account must stay, all of a PAN must, not only the digits that other formats have of it.
+#[test]
+fn a_pan_that_must_stay_stays_whole() {
+    let [_, _, device] = Device::each(|settings| settings.restrict_pin_blocks = true);
+    let zpk = device.wrap(AS_ZPK, &ClearKey::aes(&hex::decode(AES_ZPK.as_bytes()).unwrap()).unwrap());
+    let pan = "4123456789012345";
+    let pin = device.ask("BA", "1234F345678901234");
+    assert!(pin.starts_with("00"), "{pin}");
+    let block = device.ask("JG", &format!("{zpk}48{pan};{}", &pin[2..]));
+    assert!(block.starts_with("00"), "{block}");
+    let translate =
+        |to: &str| device.ask("CC", &format!("{zpk}{zpk}12{}4848{pan};;{to};", &block[2..]))[..2].to_owned();
+    assert_eq!(translate(pan), "00");
+    for other in ["9993456789012345", "4123456789012346", "9994123456789012345"] {
+        assert_eq!(translate(other), "23", "{other}");
+    }
+}
+
 /// A block that is as long as its format says, under a key for the other formats, is refused for its format, and not for its length. Bodies with
 /// the number of digits of the block before the rest; `{tdes}` and `{aes}` are ZPK, TPK or BDK.
 #[test]
@@ -1042,7 +1077,12 @@ fn fraud_detection_stops_verification() {
     }
     assert!(!device.module.unlock_pin_verification(), "the third attack is the last");
     assert_eq!(device.ask("EC", good), "39");
-    device.module.set_lmks((*device.module.lmks()).clone());
+    // Other LMKs undo it, the same LMKs do not.
+    let lmks = (*device.module.lmks()).clone();
+    device.module.set_lmks(lmks.clone());
+    assert_eq!(device.ask("EC", good), "39");
+    device.module.set_lmks(LmkSlots::default());
+    device.module.set_lmks(lmks);
     assert_eq!(device.ask("EC", good), "00");
 
     let off = Device::variant(|_| ());

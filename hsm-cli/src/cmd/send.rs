@@ -90,7 +90,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let mut exchange = Exchange::start(&args.target, &frame)?;
     for number in 1..=args.responses {
-        let answer = exchange.response()?;
+        let answer = match exchange.response() {
+            Err(_) if number > 1 => bail!("{} of {} responses came in time", number - 1, args.responses),
+            answer => answer?,
+        };
         let elapsed = start.elapsed();
         let Some(body) = answer.strip_prefix(header.as_slice()) else {
             bail!(

@@ -149,6 +149,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         log::warn!(target: "hsm", "{problem}");
     }
 
+    let store = reload::store(&config);
     let lmks = lmks::load(&config)?;
     let listeners = listeners(address, &config, &lmks)?;
     let shown_lmks = describe(&lmks);
@@ -160,7 +161,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         plugins: emulator.plugins().clone(),
         reloader: emulator.reloader(),
     };
-    emulator.reloader().set_settings(reload::settings(args.clone(), config.clone(), module.clone()));
+    emulator.reloader().set_settings(reload::settings(args.clone(), config.clone(), store, module.clone()));
     let file = file.map_or("no settings file".to_owned(), |file| format!("settings file {}", file.display()));
     log::info!(target: "hsm", "{file}, profile {}", config.profile);
     if module.lmks().slots.is_empty() {

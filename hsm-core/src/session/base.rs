@@ -80,6 +80,11 @@ impl BaseOps for Session {
         Ok(())
     }
 
+    fn trace_restart(&mut self) -> Result<(), ErrorCode> {
+        self.transcript.fields.clear();
+        Ok(())
+    }
+
     fn explain(&mut self, code: u16, field: &str, offset: u32, rule: &str) -> Result<(), ErrorCode> {
         let text = format!("{} at offset {offset} {}", printable(field), printable(rule));
         self.transcript.explain(ErrorCode::from_bytes(code.to_be_bytes()), text);

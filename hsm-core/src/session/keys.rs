@@ -8,6 +8,7 @@ mod modify;
 mod transport;
 mod usage;
 
+pub(super) use transport::is_initial_key;
 pub(super) use usage::KeyUse;
 
 use super::Session;

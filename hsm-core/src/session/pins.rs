@@ -57,7 +57,11 @@ impl PinOps for Session {
         destination_account: AccountField<'_>,
     ) -> Result<(), ErrorCode> {
         let (from, to) = (self.format(from)?, self.output_format(to)?);
-        let same = self.account_12(account)? == self.account_12(destination_account)?;
+        let whole = account.form == AccountForm::Pan && destination_account.form == AccountForm::Pan;
+        let same = match whole {
+            true => account.digits == destination_account.digits,
+            false => self.account_12(account)? == self.account_12(destination_account)?,
+        };
         match self.allowed_translation(from, to)? {
             Some(PinTranslation { pan_may_change: false, .. }) if !same => {
                 let why = format!("a translation from {} to {} must keep the account", from.name(), to.name());

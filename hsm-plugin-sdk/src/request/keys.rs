@@ -3,6 +3,9 @@
 use super::{Request, nibble};
 use crate::{KeyPurpose, KsnField, Result, abi::ErrorCode, abi::FieldKind};
 
+/// Schemes of keys, and `0` for keys without a tag.
+const SCHEMES: &[u8] = b"0ZUTXYSRVPQW";
+
 /// A key field as it stands in the message, and what it is to be opened for.
 #[derive(Clone, Copy)]
 pub struct KeyField<'h> {
@@ -34,7 +37,9 @@ impl<'h> KeyField<'h> {
     /// The scheme letter, or `None` for an untagged key. A reference into user storage has that of the key there.
     #[must_use]
     pub fn scheme(&self) -> Option<u8> {
-        self.start.first().copied().filter(|c| !c.is_ascii_hexdigit())
+        let tag = |field: &[u8]| field.first().copied().filter(|c| !c.is_ascii_hexdigit());
+        // A single-length key is stored without its tag Z.
+        tag(&self.start).or_else(|| tag(self.bytes).filter(|c| *c != b'K'))
     }
 
     /// Whether the field is a reference into user storage, and no tag there or in the reference says how long the key is: only the opened
@@ -204,12 +209,17 @@ impl<'h> Request<'h> {
         Ok(LegacyOptions { scheme_zmk, scheme_lmk, kcv_type, given: true })
     }
 
-    /// Reads a key scheme letter.
+    /// Reads a key scheme letter, or `0` for the untagged form.
     ///
     /// # Errors
-    /// 15 for a missing field. The host refuses letters it does not know.
+    /// 15 for a missing field, 26 for what is no scheme (keys.md 0.3). Whether the scheme suits the key is for the host.
     pub fn scheme(&mut self, name: &'static str) -> Result<u8> {
-        self.take(name, FieldKind::Text, 1).map(|c| c[0])
+        let at = self.pos;
+        let scheme = self.take(name, FieldKind::Text, 1)?[0];
+        if !SCHEMES.contains(&scheme) {
+            return Err(self.refuse_with(ErrorCode::KEY_SCHEME, name, at, "must be a key scheme"));
+        }
+        Ok(scheme)
     }
 
     /// Reads an optional Atalla variant of one or two digits; 0 if there is none.

@@ -126,7 +126,12 @@ impl<'h> Derivation<'h> {
     fn read_zka(req: &mut Request<'h>, purpose: KeyPurpose) -> Result<Self> {
         let at = req.offset();
         let in_blocks = purpose == KeyPurpose::KEY_BLOCK;
-        if req.key_type("ZKA master key type")? != if in_blocks { purpose } else { KeyPurpose::MK_ZKA } {
+        let wanted = if in_blocks { purpose } else { KeyPurpose::MK_ZKA };
+        let key_type = req.key_type("ZKA master key type").map_err(|refusal| match refusal.code {
+            ErrorCode::KEY_TYPE_CODE => Refusal { code: ZKA_MASTER_KEY_TYPE, ..refusal },
+            _ => refusal,
+        })?;
+        if key_type != wanted {
             let rule = if in_blocks { "must be FFF" } else { "must be 607" };
             return Err(req.refuse_with(ZKA_MASTER_KEY_TYPE, "ZKA master key type", at, rule));
         }

@@ -53,8 +53,10 @@ fn check_value<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>>
     let long = read_check_value_type(req)?;
     req.end()?;
 
-    hsm.key_type_fits(flagged.key.purpose()).map_err(|code| match code {
-        ErrorCode::KEY_TYPE_CODE => ErrorCode::KEY_TYPE,
+    // 28 is for the type of three characters, 04 for the code (keys.md 9, point 21).
+    hsm.key_type_fits(flagged.key.purpose()).map_err(|error| match error {
+        ErrorCode::KEY_TYPE_CODE | ErrorCode::KEY_TYPE if code == *b"FF" => ErrorCode::KEY_TYPE,
+        ErrorCode::KEY_TYPE => ErrorCode::KEY_TYPE_CODE,
         other => other,
     })?;
     let key = hsm.open_source(&flagged.key)?;

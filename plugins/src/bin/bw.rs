@@ -20,6 +20,7 @@ use hsm_plugin_sdk::prelude::*;
 use hsm_plugins::asymmetric::{put_private_field, put_sized_key, read_hash, read_private_key};
 use hsm_plugins::legacy;
 use hsm_plugins::length_flag::{FlaggedKey, read_flag};
+use hsm_plugins::transport;
 
 command! {
     code: "BW",
@@ -76,7 +77,11 @@ fn translate<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>> {
     flagged.check(req, hsm, key)?;
     let mut resp = hsm.response();
     resp.key("Key under the new LMK", translated);
-    put_check_value(&mut resp, hsm, key, check_value)?;
+    if flagged.key.is_asymmetric() && check_value.is_some() {
+        resp.hex("Key check value", transport::check_value(hsm, &flagged.key, key)?);
+    } else {
+        put_check_value(&mut resp, hsm, key, check_value)?;
+    }
     Ok(resp)
 }
 

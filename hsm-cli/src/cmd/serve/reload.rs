@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 const LIVE: [&str; 4] = ["security", "commands", "lmk", "printing"];
 
 /// Reads settings again for a server that was started with these.
-pub(super) fn settings(args: Args, started: Config, module: SecurityModule) -> ReadSettings {
+/// `store` is what the file of the LMK store held before its LMKs were loaded: what comes after that is a change.
+pub(super) fn settings(args: Args, started: Config, store: Option<Vec<u8>>, module: SecurityModule) -> ReadSettings {
     let ports = module.lmks().slots.keys().copied().collect();
-    let running = Running { store: store(&started), config: started, ports };
+    let running = Running { store, config: started, ports };
     let running = Arc::new(Mutex::new(running));
     Box::new(move || {
         let now = running.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -94,7 +95,11 @@ impl Next {
     fn put_in_force(self, module: &SecurityModule) -> Running {
         module.set_settings(self.running.config.settings.clone());
         if let Some(lmks) = self.lmks {
+            let before = module.lmks();
+            let others = lmks.slots.iter().filter(|(id, lmk)| before.slots.get(id) != Some(lmk));
+            let others: Vec<u8> = others.map(|(id, _)| *id).collect();
             module.set_lmks(lmks);
+            self.running.config.authorise_from_start(module, &others);
         }
         if self.reopen_printer {
             module.set_printer(printer(&self.running.config));
@@ -103,6 +108,7 @@ impl Next {
     }
 }
 
-fn store(config: &Config) -> Option<Vec<u8>> {
+/// What the file of the LMK store holds, encrypted.
+pub(super) fn store(config: &Config) -> Option<Vec<u8>> {
     fs::read(config.lmk.lmk_store.as_ref()?).ok()
 }

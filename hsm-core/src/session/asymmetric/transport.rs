@@ -1,14 +1,14 @@
 //! Symmetric keys under RSA public keys (keys.md 7 `GI`, `GK`).
 
 use super::super::Session;
-use super::super::keys::OpenKey;
+use super::super::keys::{OpenKey, is_initial_key};
 use super::attributes;
 use super::private::PrivateKey;
 use super::public::PublicKey;
 use super::signature::hash_algorithm;
 use crate::asymmetric::{AsymmetricError, CryptoSource, EncryptionPadding};
 use crate::clear_key::{Algorithm, ClearKey};
-use crate::key_block::header::{BlockAlgorithm, Exportability, Family, ModeOfUse, Usage};
+use crate::key_block::header::{Attributes, BlockAlgorithm, Exportability, Family, ModeOfUse, Usage};
 use crate::key_block::rules;
 use crate::lmk::LmkScheme;
 use crate::mac::HashAlgorithm;
@@ -40,7 +40,16 @@ impl Session {
         // Outside of a key block nothing keeps the attributes, so E (key blocks only) is not enough.
         match key.attributes() {
             None => self.key_type_leaves(key.purpose)?,
-            Some(attributes) if attributes.exportability == Exportability::Sensitive => {}
+            Some(attributes) if attributes.exportability == Exportability::Sensitive => {
+                let usage = attributes.usage;
+                self.usage_leaves(usage)?;
+                if !self.state.settings.sensitive_export {
+                    return self.refuse(ErrorCode::EXPORTABILITY, "export of keys of exportability S is disabled");
+                }
+                if self.state.settings.trusted_export_only {
+                    return self.refuse(ErrorCode::NOT_AUTHORISED, "keys may be exported in key blocks only");
+                }
+            }
             Some(_) => {
                 return self.refuse(ErrorCode::EXPORTABILITY, "only keys of exportability S may leave their key block");
             }
@@ -81,7 +90,11 @@ impl Session {
         let opened = parts.and_then(|(bytes, iv)| Some((ClearKey::new(algorithm, bytes).ok()?, iv)));
         let Some((clear, iv)) = opened else { return self.refuse_data_block() };
         self.allow_length_of(&clear)?;
-        let clear = clear.with_odd_parity();
+        let is_initial = is_initial_key(key.purpose, key.attributes.map(|(usage, _)| usage));
+        let clear = if is_initial { clear } else { clear.with_odd_parity() };
+        self.allow_value(&clear)?;
+        let lmk = self.lmk()?.clone();
+        self.allow_strength(&lmk, &clear)?;
         let iv = iv.to_vec();
         let opened = match key.attributes {
             // GI names no hash function; SHA-1 is the one that all firmware has.
@@ -95,7 +108,10 @@ impl Session {
                 };
                 let mode = ModeOfUse::from_id(Family::Thales, mode)
                     .or_else(|error| self.refuse_block("the key block", error))?;
-                OpenKey::new(clear, KeyPurpose::NEW_KEY, Some(attributes(usage, algorithm, mode)?))
+                let own = attributes(usage, algorithm, mode)?;
+                // It did not come in a trusted form.
+                let own = Attributes { exportability: Exportability::Sensitive, ..own };
+                OpenKey::new(clear, KeyPurpose::NEW_KEY, Some(own))
             }
         };
         Ok((self.hold_key(Arc::new(opened))?, iv))
@@ -119,6 +135,10 @@ impl Session {
         match (key_block, key.attributes) {
             (true, Some((id, mode))) => {
                 let usage = Usage::new(id).or_else(|error| self.refuse_block("the key block", error))?;
+                if self.state.settings.trusted_import_only {
+                    return self.refuse(ErrorCode::NOT_AUTHORISED, "keys may be imported in key blocks only");
+                }
+                self.usage_comes(usage)?;
                 if self.state.settings.rsa_import_authorised {
                     self.require_named(&format!("import.{usage}.host").to_ascii_lowercase())?;
                 }
@@ -142,6 +162,7 @@ impl Session {
                     // Not listed among the activities (keys.md 2).
                     return Ok(Algorithm::Hmac);
                 }
+                self.key_type_comes(key.purpose)?;
                 if self.state.settings.rsa_import_authorised {
                     self.key_may_import(key.purpose)?;
                 }

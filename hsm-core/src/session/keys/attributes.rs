@@ -182,7 +182,7 @@ impl Session {
     }
 
     /// Whether a key is what it seems: 11 for an all-zero key, 75 for a shorter key that poses as a longer one.
-    pub(super) fn allow_value(&mut self, key: &ClearKey) -> Result<(), ErrorCode> {
+    pub(in crate::session) fn allow_value(&mut self, key: &ClearKey) -> Result<(), ErrorCode> {
         let parity = if key.algorithm() == Algorithm::Des { 0xFE } else { 0xFF };
         if key.bytes().iter().fold(0, |all, byte| all | byte & parity) == 0 {
             return self.refuse(ErrorCode::DESTINATION_KEY_PARITY, "the key is all zero");

@@ -167,6 +167,7 @@ impl Session {
         }
         let key = ClearKey::new(first.algorithm(), &sum).map_err(|_| ErrorCode::INTERNAL)?.with_odd_parity();
         self.allow_value(&key)?;
+        self.allow_length_of(&key)?;
         let key = if in_blocks {
             let Some(given) = given else {
                 return self.refuse(ErrorCode::INPUT_DATA, "key block attributes are missing");

@@ -132,18 +132,23 @@ impl Session {
         Ok(key)
     }
 
-    /// Whether keys of a type may be imported: 17. Types that are not listed among the activities need no authorisation.
+    /// Whether keys of a type may be imported now: 17. Types that are not listed among the activities need no authorisation.
     pub(super) fn may_import(&mut self, purpose: KeyPurpose) -> Result<(), ErrorCode> {
-        let key_type = self.known_rule(purpose)?.key_type;
+        let key_type = self.key_type_comes(purpose)?;
         if key_type.and_then(KeyType::info).is_some_and(|info| info.payshield_import == Listing::NotListed) {
             return Ok(());
         }
-        let is_zmk = key_type == Some(KeyType::ZMK);
+        self.require("import", purpose)
+    }
+
+    /// Whether keys of a type may be imported at all: 29, and 17 for ZMKs where a setting forbids it.
+    pub(in crate::session) fn key_type_comes(&mut self, purpose: KeyPurpose) -> Result<Option<KeyType>, ErrorCode> {
+        let key_type = self.known_rule(purpose)?.key_type;
         // BY has a setting of its own.
-        if is_zmk && !self.state.settings.zmk_import && self.command != *b"BY" {
+        if key_type == Some(KeyType::ZMK) && !self.state.settings.zmk_import && self.command != *b"BY" {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "import of ZMKs is disabled");
         }
-        self.require("import", purpose)
+        Ok(key_type)
     }
 
     /// Whether keys of a type may be exported now: 17, 29.
@@ -165,10 +170,24 @@ impl Session {
         Ok(())
     }
 
-    fn may_import_block(&mut self, attributes: &Attributes) -> Result<(), ErrorCode> {
-        if ZMK_USAGES.contains(&attributes.usage.id()) && !self.state.settings.zmk_import {
+    /// Whether keys of a usage may be imported at all: 17 for ZMKs where a setting forbids it.
+    pub(in crate::session) fn usage_comes(&mut self, usage: Usage) -> Result<(), ErrorCode> {
+        if ZMK_USAGES.contains(&usage.id()) && !self.state.settings.zmk_import {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "import of ZMKs is disabled");
         }
+        Ok(())
+    }
+
+    /// Whether keys of a usage may be exported at all: 17 for ZMKs where a setting forbids it.
+    pub(in crate::session) fn usage_leaves(&mut self, usage: Usage) -> Result<(), ErrorCode> {
+        if ZMK_USAGES.contains(&usage.id()) && !self.state.settings.zmk_export {
+            return self.refuse(ErrorCode::NOT_AUTHORISED, "export of ZMKs is disabled");
+        }
+        Ok(())
+    }
+
+    fn may_import_block(&mut self, attributes: &Attributes) -> Result<(), ErrorCode> {
+        self.usage_comes(attributes.usage)?;
         if is_private(attributes) && !self.state.settings.private_key_import {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "import of private keys is disabled");
         }
@@ -182,9 +201,7 @@ impl Session {
         attributes: Option<&Attributes>,
     ) -> Result<(), ErrorCode> {
         let Some(attributes) = attributes else { return self.may_export_type(key.purpose) };
-        if ZMK_USAGES.contains(&attributes.usage.id()) && !self.state.settings.zmk_export {
-            return self.refuse(ErrorCode::NOT_AUTHORISED, "export of ZMKs is disabled");
-        }
+        self.usage_leaves(attributes.usage)?;
         if is_private(attributes) && !self.state.settings.private_key_export {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "export of private keys is disabled");
         }
@@ -435,7 +452,7 @@ impl Session {
 }
 
 /// Whether a key is a DUKPT initial key, each bit of which counts: its parity is not touched.
-fn is_initial_key(purpose: KeyPurpose, usage: Option<[u8; 2]>) -> bool {
+pub(in crate::session) fn is_initial_key(purpose: KeyPurpose, usage: Option<[u8; 2]>) -> bool {
     purpose == KeyPurpose::IKEY || usage == Some(*b"B1")
 }
 

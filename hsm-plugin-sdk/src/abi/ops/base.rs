@@ -17,7 +17,7 @@ pub enum FieldKind {
     Binary = 3,
     /// A key under an LMK, ZMK or TMK: shown as its scheme and length only.
     Key = 4,
-    /// An account number: first six and last four digits are shown.
+    /// An account number: of a whole PAN the first six and last four digits are shown, of shorter fields the last four.
     Account = 5,
     /// An encrypted PIN or PIN block: never shown.
     PinBlock = 6,
@@ -48,6 +48,9 @@ host_operations! {
     pub trait BaseOps {
         /// Reports a field of the request (`false`) or the response (`true`): name, offset and length in bytes, [`FieldKind`].
         fn trace_field(response: bool, name: &str, offset: u32, len: u32, kind: u8) -> ();
+
+        /// Forgets the fields that were reported: the request is read again in another way.
+        fn trace_restart() -> ();
 
         /// Says why a request is refused: the field, its offset in the body and the rule it broke.
         fn explain(code: u16, field: &str, offset: u32, rule: &str) -> ();
