@@ -274,12 +274,12 @@ impl SecurityModule {
     /// one replaces in its slot, ends.
     pub fn set_lmks(&self, lmks: LmkSlots) {
         memory::lock(&lmks);
-        // What fraud detection has counted goes with the LMK that the PINs are under.
-        if self.lmks().slots.iter().any(|(id, lmk)| lmks.slots.get(id) != Some(lmk)) {
-            self.shared.pins.forget();
-        }
         self.change_state(Some(Arc::new(lmks)), |authorisation, new, old, now| {
             let stays = |id: &u8| old.lmks.slots.get(id).is_some_and(|lmk| new.slots.get(id) == Some(lmk));
+            // What fraud detection has counted goes with the LMK that the PINs are under.
+            if !old.lmks.slots.keys().all(stays) {
+                self.shared.pins.forget();
+            }
             let ended = authorisation.end_others(stays, now);
             ((), ended.iter().map(|(lmk, activity)| old.cancelled(*lmk, activity)).collect())
         });

@@ -225,6 +225,9 @@ impl Version {
 pub struct Usage([u8; 2]);
 
 impl Usage {
+    /// DUKPT initial keys.
+    pub const INITIAL_KEY: Self = Self(*b"B1");
+
     /// A usage from its two characters.
     ///
     /// # Errors

@@ -8,11 +8,11 @@ mod modify;
 mod transport;
 mod usage;
 
-pub(super) use transport::is_initial_key;
+pub(super) use hmac::hash_of_usage;
+pub(super) use transport::with_usual_parity;
 pub(super) use usage::KeyUse;
 
 use super::Session;
-use super::asymmetric::hash_algorithm;
 use crate::cipher::BlockCipher;
 use crate::clear_key::{Algorithm, ClearKey};
 use crate::key_block::header::{Attributes, BlockAlgorithm, Scope};
@@ -105,14 +105,7 @@ impl OpenKey {
     /// The hash function of an HMAC key, which its usage says if it has one.
     pub(super) fn hash(&self) -> Option<HashAlgorithm> {
         let Some(attributes) = self.attributes else { return self.hash };
-        match &attributes.usage.id() {
-            b"61" => Some(HashAlgorithm::Sha1),
-            b"62" => Some(HashAlgorithm::Sha224),
-            b"63" => Some(HashAlgorithm::Sha256),
-            b"64" => Some(HashAlgorithm::Sha384),
-            b"65" => Some(HashAlgorithm::Sha512),
-            _ => None,
-        }
+        hash_of_usage(attributes.usage.id())
     }
 
     /// Whether the key may be used as a key of `purpose`: it was opened for it, or its key block says that it is one.
@@ -221,10 +214,9 @@ impl KeyOps for Session {
     }
 
     fn key_generate_block(&mut self, given: KeyAttributes<'_>) -> Result<KeyHandle, ErrorCode> {
-        self.key_block_lmk_only()?;
-        let (_, attributes) = self.generated_attributes(&given)?;
-        self.require_activity("generate", &attributes.usage.to_string())?;
-        self.generated_block(&given)
+        let new = self.generated_attributes(&given)?;
+        self.require_activity("generate", &new.1.usage.to_string())?;
+        self.generated_block(&given, new)
     }
 
     fn key_dukpt_initial(
@@ -295,9 +287,6 @@ impl KeyOps for Session {
 
     fn hmac_key_open(&mut self, hash: [u8; 2], field: &[u8]) -> Result<KeyHandle, ErrorCode> {
         let lmk = self.lmk()?.clone();
-        let Some(hash) = hash_algorithm(hash) else {
-            return self.refuse(ErrorCode::KEY_LENGTH_FLAG, "there is no hash with this identifier");
-        };
         let key = self.unwrap_hmac(&lmk, field, hash)?;
         self.hold_key(Arc::new(key))
     }
@@ -388,7 +377,7 @@ impl KeyOps for Session {
     }
 
     fn key_check_value(&mut self, key: KeyHandle) -> Result<[u8; 8], ErrorCode> {
-        let lmk = self.lmk()?.clone();
+        let lmk_scheme = self.lmk()?.scheme();
         let key = self.key(key)?;
         let check = match (key.algorithm(), key.hash()) {
             (Algorithm::Hmac, Some(hash)) => kcv::hmac_check_value(hash, key.key()),
@@ -396,7 +385,7 @@ impl KeyOps for Session {
         };
         let check = check.map_err(|_| ErrorCode::ALGORITHM)?;
         // Of a key in a key block only 6 digits are meaningful (keys.md 3).
-        let in_block = key.attributes.is_some() || lmk.scheme() == LmkScheme::KeyBlock;
+        let in_block = key.attributes.is_some() || lmk_scheme == LmkScheme::KeyBlock;
         let long = key.algorithm() == Algorithm::Des && !in_block && !self.state.settings.restrict_kcv;
         let mut value = [0u8; 8];
         for (to, from) in value.iter_mut().zip(check).take(if long { 8 } else { 3 }) {
@@ -427,10 +416,13 @@ impl Session {
         self.hold_key(Arc::new(OpenKey { generated: for_block, ..key }))
     }
 
-    /// A new key with these attributes, whoever asks for it; as [`KeyOps::key_generate_block`] otherwise.
-    pub(super) fn generated_block(&mut self, given: &KeyAttributes<'_>) -> Result<KeyHandle, ErrorCode> {
-        self.key_block_lmk_only()?;
-        let (len, attributes) = self.generated_attributes(given)?;
+    /// A new key with these attributes, whoever asks for it; as [`KeyOps::key_generate_block`] otherwise. Its length and attributes are
+    /// those that [`Session::generated_attributes`] gives.
+    pub(super) fn generated_block(
+        &mut self,
+        given: &KeyAttributes<'_>,
+        (len, attributes): (usize, Attributes),
+    ) -> Result<KeyHandle, ErrorCode> {
         let optional = self.given_optional(given)?;
         self.allow_length(len)?;
         let algorithm = if attributes.algorithm == BlockAlgorithm::Aes { Algorithm::Aes } else { Algorithm::Des };
@@ -440,8 +432,9 @@ impl Session {
         self.hold_key(Arc::new(OpenKey::new(key, KeyPurpose::KEY_BLOCK, Some(attributes)).with_optional(optional)))
     }
 
-    /// Length in bytes and attributes of a key to generate.
-    fn generated_attributes(&mut self, given: &KeyAttributes<'_>) -> Result<(usize, Attributes), ErrorCode> {
+    /// Length in bytes and attributes of a key to generate, which only a key-block LMK takes.
+    pub(super) fn generated_attributes(&mut self, given: &KeyAttributes<'_>) -> Result<(usize, Attributes), ErrorCode> {
+        self.key_block_lmk_only()?;
         let (algorithm, len) = self.algorithm_field(given.algorithm)?;
         Ok((len, self.given_attributes(given, algorithm)?))
     }

@@ -1,10 +1,9 @@
 //! Operations of the legacy key-management commands, and on keys under an old LMK.
 
 use super::Session;
-use super::asymmetric::hash_algorithm;
+use super::keys::hash_of_usage;
 use crate::kcv;
 use crate::lmk::{Lmk, LmkScheme};
-use crate::mac::HashAlgorithm;
 use hsm_plugin_sdk::abi::{ErrorCode, KeyAttributes, KeyHandle, KeyOps, KeyPurpose, MigrationOps};
 use std::sync::Arc;
 
@@ -105,9 +104,6 @@ impl MigrationOps for Session {
         attributes: Option<KeyAttributes<'_>>,
     ) -> Result<(Vec<u8>, KeyHandle), ErrorCode> {
         let (old, new) = self.translation()?;
-        let Some(hash) = hash_algorithm(hash) else {
-            return self.refuse(ErrorCode::KEY_LENGTH_FLAG, "there is no hash with this identifier");
-        };
         let key = self.unwrap_hmac(&old, field, hash)?;
         match (new.scheme(), attributes) {
             (LmkScheme::Variant, None) => {
@@ -115,7 +111,7 @@ impl MigrationOps for Session {
                 Ok((field, self.hold_key(Arc::new(key))?))
             }
             (LmkScheme::KeyBlock, Some(attributes)) => {
-                if usage_of(hash).is_none_or(|usage| attributes.usage != Some(usage)) {
+                if attributes.usage.and_then(hash_of_usage).is_none_or(|hash| key.hash() != Some(hash)) {
                     return self.refuse(ErrorCode::KEY_TYPES, "the key usage is not that of keys for this hash");
                 }
                 let key = self.hold_key(Arc::new(key))?;
@@ -161,17 +157,5 @@ impl Session {
         let result = run(self);
         self.state.lmks = live;
         result
-    }
-}
-
-/// The key usage of HMAC keys for a hash function (keys.md 4.4).
-fn usage_of(hash: HashAlgorithm) -> Option<[u8; 2]> {
-    match hash {
-        HashAlgorithm::Md5 => None,
-        HashAlgorithm::Sha1 => Some(*b"61"),
-        HashAlgorithm::Sha224 => Some(*b"62"),
-        HashAlgorithm::Sha256 => Some(*b"63"),
-        HashAlgorithm::Sha384 => Some(*b"64"),
-        HashAlgorithm::Sha512 => Some(*b"65"),
     }
 }

@@ -110,7 +110,10 @@ impl PrintOps for Session {
     ) -> Result<(Vec<u8>, [u8; 8], bool), ErrorCode> {
         let format = self.may_print(&self.component_activity(purpose, attributes.as_ref()))?;
         let handle = match attributes {
-            Some(attributes) => self.generated_block(&attributes)?,
+            Some(attributes) => {
+                let new = self.generated_attributes(&attributes)?;
+                self.generated_block(&attributes, new)?
+            }
             None => self.generated(purpose, scheme)?,
         };
         let wrapped = self.key_wrap(handle, scheme)?;

@@ -187,12 +187,20 @@ impl<'h> Request<'h> {
     /// # Errors
     /// 15 for a short field, 04 for another character: roles without a code (`KeyPurpose::TPK`) are the commands' own.
     pub fn key_type(&mut self, name: &'static str) -> Result<KeyPurpose> {
+        self.key_type_or(name, ErrorCode::KEY_TYPE_CODE)
+    }
+
+    /// As [`Request::key_type`], for commands that have a code of their own for a character that is no hexadecimal digit.
+    ///
+    /// # Errors
+    /// 15 for a short field, `code` for another character.
+    pub fn key_type_or(&mut self, name: &'static str, code: ErrorCode) -> Result<KeyPurpose> {
         let at = self.pos;
-        let code = self.take(name, FieldKind::Text, 3)?;
-        if !code.iter().all(u8::is_ascii_hexdigit) {
-            return Err(self.refuse_with(ErrorCode::KEY_TYPE_CODE, name, at, "must be hexadecimal digits"));
+        let digits = self.take(name, FieldKind::Text, 3)?;
+        if !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(self.refuse_with(code, name, at, "must be hexadecimal digits"));
         }
-        self.array(name, at, code).map(KeyPurpose::from_code)
+        self.array(name, at, digits).map(KeyPurpose::from_code)
     }
 
     /// Reads the legacy option group, if it is there.

@@ -127,10 +127,7 @@ impl<'h> Derivation<'h> {
         let at = req.offset();
         let in_blocks = purpose == KeyPurpose::KEY_BLOCK;
         let wanted = if in_blocks { purpose } else { KeyPurpose::MK_ZKA };
-        let key_type = req.key_type("ZKA master key type").map_err(|refusal| match refusal.code {
-            ErrorCode::KEY_TYPE_CODE => Refusal { code: ZKA_MASTER_KEY_TYPE, ..refusal },
-            _ => refusal,
-        })?;
+        let key_type = req.key_type_or("ZKA master key type", ZKA_MASTER_KEY_TYPE)?;
         if key_type != wanted {
             let rule = if in_blocks { "must be FFF" } else { "must be 607" };
             return Err(req.refuse_with(ZKA_MASTER_KEY_TYPE, "ZKA master key type", at, rule));

@@ -41,10 +41,7 @@ fn check_value<'h>(req: &mut Request<'h>, hsm: &Hsm<'h>) -> Result<Response<'h>>
     let mut flagged = FlaggedKey::read(req, "Key", purpose.unwrap_or(KeyPurpose::KEY_BLOCK), b"2")?;
     if purpose.is_none() {
         req.delimiter("Delimiter before the key type", b';')?;
-        let key_type = req.key_type("Key type").map_err(|refusal| match refusal.code {
-            ErrorCode::KEY_TYPE_CODE => Refusal { code: ErrorCode::KEY_TYPE, ..refusal },
-            _ => refusal,
-        })?;
+        let key_type = req.key_type_or("Key type", ErrorCode::KEY_TYPE)?;
         flagged.key = flagged.key.with_purpose(key_type);
     } else if req.rest().first() == Some(&b';') && req.rest().get(4) == Some(&b';') {
         req.accept(b';');

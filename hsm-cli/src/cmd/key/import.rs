@@ -6,6 +6,7 @@ use crate::exit::{report, usage};
 use crate::facts::Facts;
 use crate::keys;
 use crate::secret;
+use hsm_core::key_block::header::Usage;
 use hsm_core::key_block::rules;
 use hsm_core::key_type::KeyType;
 use std::process::ExitCode;
@@ -60,7 +61,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let key_type = args.under.key_type(&lmks)?;
     let usage = unwrapped.attributes.map(|own| own.usage).or(args.under.attributes.usage);
     // A DUKPT initial key has the parity that its derivation gave it, and keeps it.
-    let is_initial = key_type == Some(KeyType::IKEY) || usage.is_some_and(|usage| usage.id() == *b"B1");
+    let is_initial = key_type == Some(KeyType::IKEY) || usage == Some(Usage::INITIAL_KEY);
     let odd = unwrapped.odd_parity;
     let key = if is_initial { unwrapped.key } else { unwrapped.key.with_odd_parity() };
     // Without a type nothing but its attributes says what the key is.

@@ -1,7 +1,7 @@
 //! Symmetric keys under RSA public keys (keys.md 7 `GI`, `GK`).
 
 use super::super::Session;
-use super::super::keys::{OpenKey, is_initial_key};
+use super::super::keys::{OpenKey, with_usual_parity};
 use super::attributes;
 use super::private::PrivateKey;
 use super::public::PublicKey;
@@ -46,9 +46,7 @@ impl Session {
                 if !self.state.settings.sensitive_export {
                     return self.refuse(ErrorCode::EXPORTABILITY, "export of keys of exportability S is disabled");
                 }
-                if self.state.settings.trusted_export_only {
-                    return self.refuse(ErrorCode::NOT_AUTHORISED, "keys may be exported in key blocks only");
-                }
+                self.may_leave_without_key_block()?;
             }
             Some(_) => {
                 return self.refuse(ErrorCode::EXPORTABILITY, "only keys of exportability S may leave their key block");
@@ -90,8 +88,7 @@ impl Session {
         let opened = parts.and_then(|(bytes, iv)| Some((ClearKey::new(algorithm, bytes).ok()?, iv)));
         let Some((clear, iv)) = opened else { return self.refuse_data_block() };
         self.allow_length_of(&clear)?;
-        let is_initial = is_initial_key(key.purpose, key.attributes.map(|(usage, _)| usage));
-        let clear = if is_initial { clear } else { clear.with_odd_parity() };
+        let (clear, _) = with_usual_parity(clear, key.purpose, key.attributes.map(|(usage, _)| usage));
         self.allow_value(&clear)?;
         let lmk = self.lmk()?.clone();
         self.allow_strength(&lmk, &clear)?;
@@ -135,9 +132,7 @@ impl Session {
         match (key_block, key.attributes) {
             (true, Some((id, mode))) => {
                 let usage = Usage::new(id).or_else(|error| self.refuse_block("the key block", error))?;
-                if self.state.settings.trusted_import_only {
-                    return self.refuse(ErrorCode::NOT_AUTHORISED, "keys may be imported in key blocks only");
-                }
+                self.may_come_without_key_block()?;
                 self.usage_comes(usage)?;
                 if self.state.settings.rsa_import_authorised {
                     self.require_named(&format!("import.{usage}.host").to_ascii_lowercase())?;
@@ -162,9 +157,10 @@ impl Session {
                     // Not listed among the activities (keys.md 2).
                     return Ok(Algorithm::Hmac);
                 }
-                self.key_type_comes(key.purpose)?;
                 if self.state.settings.rsa_import_authorised {
                     self.key_may_import(key.purpose)?;
+                } else {
+                    self.key_type_comes(key.purpose)?;
                 }
                 Ok(Algorithm::Des)
             }

@@ -5,7 +5,7 @@ use crate::cipher::{CipherError, xor_in_place};
 use crate::clear_key::{Algorithm, ClearKey};
 use crate::dukpt::{self, AesKeyType, DukptError, Ksn, TdesBdk};
 use crate::hex;
-use crate::key_block::header::{BlockAlgorithm, KeyVersion};
+use crate::key_block::header::{BlockAlgorithm, KeyVersion, Usage};
 use crate::key_block::optional::OptionalBlocks;
 use crate::lmk::LmkScheme;
 use crate::scheme::KeyScheme;
@@ -14,9 +14,6 @@ use crate::variant::{self, LmkUse};
 use hsm_plugin_sdk::abi::{ErrorCode, KeyAttributes, KeyHandle, KeyPurpose};
 use std::sync::Arc;
 use zeroize::Zeroizing;
-
-/// Usage of DUKPT initial keys.
-const INITIAL_KEY_USAGE: [u8; 2] = *b"B1";
 
 /// Digits of a key serial number that name the device: without the last five of the counter.
 const DEVICE_DIGITS: usize = 15;
@@ -44,7 +41,7 @@ impl Session {
         };
         let key = match given {
             Some(given) => {
-                if given.usage.is_some_and(|usage| usage != INITIAL_KEY_USAGE) {
+                if given.usage.is_some_and(|usage| usage != Usage::INITIAL_KEY.id()) {
                     return self.refuse(ErrorCode::KEY_USAGE, "the usage of a DUKPT initial key is B1");
                 }
                 self.derived_with_attributes(key, given)?

@@ -7,6 +7,7 @@ use crate::key_type::KeyType;
 use crate::lmk::Lmk;
 use crate::mac::{HashAlgorithm, mac_matches};
 use crate::scheme::KeyScheme;
+use crate::session::asymmetric::hash_algorithm;
 use crate::variant::{self, LmkUse};
 use hsm_plugin_sdk::abi::{ErrorCode, KeyPurpose};
 use zeroize::Zeroizing;
@@ -15,6 +16,18 @@ use zeroize::Zeroizing;
 const MAX_LEN: usize = 128;
 /// Length and check before the key.
 const HEAD: usize = 8;
+
+/// The hash function of HMAC keys of a key usage (keys.md 4.4).
+pub(in crate::session) fn hash_of_usage(usage: [u8; 2]) -> Option<HashAlgorithm> {
+    match &usage {
+        b"61" => Some(HashAlgorithm::Sha1),
+        b"62" => Some(HashAlgorithm::Sha224),
+        b"63" => Some(HashAlgorithm::Sha256),
+        b"64" => Some(HashAlgorithm::Sha384),
+        b"65" => Some(HashAlgorithm::Sha512),
+        _ => None,
+    }
+}
 
 impl Session {
     /// An HMAC key under a variant LMK.
@@ -40,13 +53,17 @@ impl Session {
         Ok(core::mem::take(&mut *data))
     }
 
-    /// The key of a field that [`Session::wrap_hmac`] made: 80 for its length, 10 if it is none.
+    /// The key of a field that [`Session::wrap_hmac`] made, for the hash with this identifier: 05 if there is no such hash, 80 for the
+    /// field's length, 10 if it is no key.
     pub(in crate::session) fn unwrap_hmac(
         &mut self,
         lmk: &Lmk,
         field: &[u8],
-        hash: HashAlgorithm,
+        hash: [u8; 2],
     ) -> Result<OpenKey, ErrorCode> {
+        let Some(hash) = hash_algorithm(hash) else {
+            return self.refuse(ErrorCode::KEY_LENGTH_FLAG, "there is no hash with this identifier");
+        };
         let cipher = self.hmac_cipher(lmk)?;
         if !(HEAD + 1..=HEAD + MAX_LEN).contains(&field.len()) || !field.len().is_multiple_of(8) {
             return self.refuse(ErrorCode::DATA_LENGTH, "no HMAC key under the LMK has this length");

@@ -55,9 +55,7 @@ impl Session {
             (_, attributes) => {
                 if let Some(attributes) = attributes {
                     self.narrowed(attributes, given, ExportForm::VariantOrX917)?;
-                    if self.state.settings.trusted_export_only {
-                        return self.refuse(ErrorCode::NOT_AUTHORISED, "keys may be exported in key blocks only");
-                    }
+                    self.may_leave_without_key_block()?;
                     if key.algorithm() != Algorithm::Des {
                         return self.refuse(ErrorCode::ALGORITHM, "only DES keys can be exported without key block");
                     }
@@ -95,9 +93,7 @@ impl Session {
             }
             _ => {
                 let key = self.decrypt_transported(&wrapping_key, field, atalla)?;
-                let is_initial = is_initial_key(purpose, given.and_then(|given| given.usage));
-                let forced = !is_initial && !key.has_odd_parity();
-                let key = if is_initial { key } else { key.with_odd_parity() };
+                let (key, forced) = with_usual_parity(key, purpose, given.and_then(|given| given.usage));
                 let key = OpenKey::new(key, purpose, None);
                 let key = match given {
                     Some(given) if to_key_block => self.describe(&key, given)?,
@@ -166,6 +162,22 @@ impl Session {
         }
         if !is_zmk && !rule.exportable() {
             return self.refuse(ErrorCode::KEY_FUNCTION, format!("keys of type {purpose:?} may not be exported"));
+        }
+        Ok(())
+    }
+
+    /// Whether keys may leave a key-block LMK in another form than a key block: 17.
+    pub(in crate::session) fn may_leave_without_key_block(&mut self) -> Result<(), ErrorCode> {
+        if self.state.settings.trusted_export_only {
+            return self.refuse(ErrorCode::NOT_AUTHORISED, "keys may be exported in key blocks only");
+        }
+        Ok(())
+    }
+
+    /// Whether keys may come to a key-block LMK in another form than a key block: 17.
+    pub(in crate::session) fn may_come_without_key_block(&mut self) -> Result<(), ErrorCode> {
+        if self.state.settings.trusted_import_only {
+            return self.refuse(ErrorCode::NOT_AUTHORISED, "keys may be imported in key blocks only");
         }
         Ok(())
     }
@@ -344,8 +356,8 @@ impl Session {
         if !self.state.settings.x917_import && !matches!(scheme, KeyScheme::U | KeyScheme::T) {
             return self.refuse(ErrorCode::KEY_SCHEME, "import in X9.17 schemes is disabled");
         }
-        if self.state.settings.trusted_import_only && self.lmk()?.scheme() == LmkScheme::KeyBlock {
-            return self.refuse(ErrorCode::NOT_AUTHORISED, "keys may be imported in key blocks only");
+        if self.lmk()?.scheme() == LmkScheme::KeyBlock {
+            self.may_come_without_key_block()?;
         }
         self.allow_length(cryptogram.len())?;
         self.des_wrapping_key(wrapping_key)?;
@@ -418,9 +430,7 @@ impl Session {
         if key.algorithm() != Algorithm::Des {
             return self.refuse(ErrorCode::ALGORITHM, "a variant LMK holds DES keys only");
         }
-        let is_initial = is_initial_key(purpose, Some(usage.id()));
-        let forced = !is_initial && !key.has_odd_parity();
-        let key = if is_initial { key } else { key.with_odd_parity() };
+        let (key, forced) = with_usual_parity(key, purpose, Some(usage.id()));
         Ok((Arc::new(OpenKey::new(key, purpose, None)), forced))
     }
 
@@ -451,9 +461,17 @@ impl Session {
     }
 }
 
-/// Whether a key is a DUKPT initial key, each bit of which counts: its parity is not touched.
-pub(in crate::session) fn is_initial_key(purpose: KeyPurpose, usage: Option<[u8; 2]>) -> bool {
-    purpose == KeyPurpose::IKEY || usage == Some(*b"B1")
+/// A key with odd parity, and whether it had another. Of a DUKPT initial key each bit counts: its parity is not touched.
+pub(in crate::session) fn with_usual_parity(
+    key: ClearKey,
+    purpose: KeyPurpose,
+    usage: Option<[u8; 2]>,
+) -> (ClearKey, bool) {
+    if purpose == KeyPurpose::IKEY || usage == Some(Usage::INITIAL_KEY.id()) {
+        return (key, false);
+    }
+    let forced = !key.has_odd_parity();
+    (key.with_odd_parity(), forced)
 }
 
 /// Whether a key block holds a private key. Public keys have usage 02.
