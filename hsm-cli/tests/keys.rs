@@ -510,6 +510,12 @@ fn tools_follow_the_settings_of_the_server() {
     run(&export("000", "X")).success();
     fails(&format!("{} --set zmk_export=false", export("000", "X")), 1, "zmk_export (the HSM answers 17)");
     run(&format!("{} --set zmk_export=false --force", export("000", "X"))).success();
+    for usage in ["52", "K0"] {
+        let zmk_in_block = field(&format!("key generate --usage {usage} --mode N --exportability E --lmk 01"));
+        let export = format!("key export --key {zmk_in_block} {zmk} --scheme S");
+        run(&export).success();
+        fails(&format!("{export} --set zmk_export=false"), 1, "zmk_export (the HSM answers 17)");
+    }
     fails(&format!("{} --set x917_export=false", export("001", "X")), 1, "answers 26");
     run(&format!("{} --set x917_export=false", export("001", "U"))).success();
     fails(&export("00B", "U"), 1, "answers 29");

@@ -245,6 +245,12 @@ impl Usage {
     pub const fn id(self) -> [u8; 2] {
         self.0
     }
+
+    /// Whether keys of this usage serve as ZMKs.
+    #[must_use]
+    pub const fn is_zmk(self) -> bool {
+        matches!(&self.0, b"52" | b"K0")
+    }
 }
 
 /// Algorithm a key is for.

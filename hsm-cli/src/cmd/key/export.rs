@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// Whether the HSM exports a key from under an LMK, in the order of its checks; `Err` says why not, with its code.
 fn may_leave(opened: &Opened, key_type: Option<KeyType>, scheme: KeyScheme, settings: &Settings) -> Result<(), String> {
     let is_zmk = match opened.attributes {
-        Some(own) => own.usage.id() == *b"52",
+        Some(own) => own.usage.is_zmk(),
         None => key_type == Some(KeyType::ZMK),
     };
     if is_zmk && !settings.zmk_export {

@@ -23,9 +23,6 @@ const WRAPPING_KEYS: &[KeyPurpose] =
 const KEY_ENCRYPTION: &str = "K0";
 const BLOCK_PROTECTION: &str = "K1";
 
-/// Usages of keys that serve as ZMKs.
-const ZMK_USAGES: [[u8; 2]; 2] = [*b"52", *b"K0"];
-
 impl Session {
     pub(super) fn export(
         &mut self,
@@ -184,7 +181,7 @@ impl Session {
 
     /// Whether keys of a usage may be imported at all: 17 for ZMKs where a setting forbids it.
     pub(in crate::session) fn usage_comes(&mut self, usage: Usage) -> Result<(), ErrorCode> {
-        if ZMK_USAGES.contains(&usage.id()) && !self.state.settings.zmk_import {
+        if usage.is_zmk() && !self.state.settings.zmk_import {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "import of ZMKs is disabled");
         }
         Ok(())
@@ -192,7 +189,7 @@ impl Session {
 
     /// Whether keys of a usage may be exported at all: 17 for ZMKs where a setting forbids it.
     pub(in crate::session) fn usage_leaves(&mut self, usage: Usage) -> Result<(), ErrorCode> {
-        if ZMK_USAGES.contains(&usage.id()) && !self.state.settings.zmk_export {
+        if usage.is_zmk() && !self.state.settings.zmk_export {
             return self.refuse(ErrorCode::NOT_AUTHORISED, "export of ZMKs is disabled");
         }
         Ok(())
